@@ -1,0 +1,193 @@
+"""The maths of one float32 leaf becomes a transform of trees.
+
+An optimizer is written as its paper writes it: for one array, in full precision. This engine maps it over
+a tree, casts at both ends, stores its slots, gives it what is summed over all leaves, and keeps the state's
+structure and dtypes fixed whatever the gradients' dtype is.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int32, PyTree, UInt32
+
+from jaxlab.core import hyper, storage, tree
+
+Slots = Any
+"""A NamedTuple of arrays: the state of one leaf."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """What an optimizer sees of one leaf.
+
+    Attributes:
+      g: the incoming update (the gradient, for the first of a chain).
+      p: the parameter, or None where the caller gave none.
+      name: the leaf's path, as in ``encoder/0/kernel``.
+      seed: random bits of this leaf and step.
+    """
+
+    g: Float[Array, "..."]
+    p: Float[Array, "..."] | None
+    name: str
+    seed: UInt32[Array, ""]
+
+    @property
+    def key(self) -> Array:
+        """A key of ``jax.random`` for this leaf and step."""
+        return jax.random.key(self.seed)
+
+
+class LeafwiseState(NamedTuple):
+    """The state of a leafwise transform.
+
+    Attributes:
+      count: steps taken.
+      slots: the optimizer's NamedTuple, each field a tree like the parameters.
+      shared: global scalars, as ``combine`` left them.
+    """
+
+    count: Int32[Array, ""]
+    slots: Slots
+    shared: PyTree
+
+
+def no_slots(p: Any) -> tuple[()]:
+    """For transforms without state."""
+    return ()
+
+
+def leafwise(
+    update: Callable[[Leaf, Slots, Any, Array], tuple[Array, Slots]],
+    *,
+    slots: Callable[[Array], Slots] = no_slots,
+    gather: Callable[[Leaf, Slots, Any, Array], tuple[Slots, PyTree]] | None = None,
+    combine: Callable[..., Any] | None = None,
+    shared: PyTree = (),
+    store: str = "float32",
+    needs_params: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Builds a ``GradientTransformation`` from the maths of one leaf.
+
+    Every array that the functions below see is float32 (float64 under ``jax_enable_x64``); ``t`` is the
+    number of this step, from 1, in the same dtype.
+
+    Args:
+      update: ``(leaf, slots, shared, t) -> (direction, slots)``. The direction has the gradient's shape.
+      slots: ``p -> NamedTuple`` of :class:`~jaxlab.core.storage.Slot`: the initial state of a leaf. A
+        field that is the same for all shapes is usually :func:`~jaxlab.core.storage.zeros`.
+      gather: ``(leaf, slots, shared, t) -> (slots, sums)``, run over all leaves before the first
+        ``update``; the sums of all leaves are added up.
+      combine: ``(shared, sums, t, **extra) -> shared``, once a step; ``sums`` is None without ``gather``,
+        ``extra`` what the caller passed to ``update``.
+      shared: the initial global scalars.
+      store: how slots are kept, ``"float32"`` or ``"bfloat16"``.
+      needs_params: whether ``update`` reads ``leaf.p``.
+
+    Returns:
+      A transform whose updates have the dtypes of the gradients it is given, and whose state has the
+      dtypes it began with, always. ``params=None`` is legal unless ``needs_params``. A ``None`` gradient
+      gives a ``None`` update and leaves its slots alone. Extra arguments that ``combine`` does not name are
+      ignored. State: the slots, and one int32.
+
+    Raises:
+      ValueError: an unknown ``store``; or, from ``update``, parameters are needed and not given.
+      TypeError: a parameter or gradient that is no real floating array.
+
+    >>> tx = leafwise(lambda leaf, slots, shared, t: (leaf.g / t, slots))
+    >>> state = tx.init(jnp.ones(2))
+    >>> tx.update(jnp.ones(2), state)[0].tolist()
+    [1.0, 1.0]
+    """
+    storage.check_store(store)
+
+    def encoded(declared: Slots, name: str, count: Array) -> list[Array]:
+        return [
+            storage.encode(slot, store, storage.seed_of(name, index, count))
+            for index, slot in enumerate(declared)
+        ]
+
+    def init(params: PyTree) -> LeafwiseState:
+        count = jnp.zeros((), jnp.int32)
+        leaves, treedef = jax.tree.flatten(params)
+        columns = []
+        for name, p in zip(tree.names(params), leaves, strict=True):
+            _require_real(name, p)
+            # Copies: a slot that begins as the parameter must not be donated twice.
+            columns.append([_fresh(kept) for kept in encoded(slots(storage.decode(p)), name, count)])
+        form = jax.eval_shape(slots, jax.ShapeDtypeStruct((), hyper.arithmetic_dtype()))
+        fields = [treedef.unflatten([column[i] for column in columns]) for i in range(len(form))]
+        return LeafwiseState(count, _rebuild(form, fields), jax.tree.map(_fresh, shared))
+
+    def step(
+        updates: PyTree, state: LeafwiseState, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, LeafwiseState]:
+        if needs_params and params is None:
+            raise ValueError("this optimizer needs the parameters: call tx.update(grads, state, params)")
+        count = state.count + 1
+        t = count.astype(hyper.arithmetic_dtype())
+        gradients, treedef = jax.tree.flatten(updates, is_leaf=_is_none)
+        names = tree.names(updates, is_leaf=_is_none)
+        values = [None] * len(gradients) if params is None else treedef.flatten_up_to(params)
+        stored = [treedef.flatten_up_to(field) for field in state.slots]
+        present = [i for i, g in enumerate(gradients) if g is not None]
+
+        leaves, decoded = {}, {}
+        for i in present:
+            _require_real(names[i], gradients[i])
+            leaves[i] = Leaf(
+                g=storage.decode(gradients[i]),
+                p=None if values[i] is None else storage.decode(values[i]),
+                name=names[i],
+                seed=storage.seed_of(names[i], count, len(state.slots)),
+            )
+            decoded[i] = _rebuild(state.slots, [storage.decode(column[i]) for column in stored])
+
+        now, sums = state.shared, None
+        if gather is not None:
+            for i in present:
+                decoded[i], part = gather(leaves[i], decoded[i], now, t)
+                sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
+        if combine is not None:
+            now = combine(now, sums, t, **extra)
+
+        directions = list(gradients)
+        for i in present:
+            direction, after = update(leaves[i], decoded[i], now, t)
+            if direction.shape != gradients[i].shape:
+                raise ValueError(f"leaf {names[i]!r}: direction {direction.shape} for a gradient {gradients[i].shape}")
+            directions[i] = direction.astype(gradients[i].dtype)
+            declared = jax.eval_shape(slots, jax.ShapeDtypeStruct(gradients[i].shape, hyper.arithmetic_dtype()))
+            for index, (slot, value) in enumerate(zip(declared, after, strict=True)):
+                kept = storage.encode(
+                    dataclasses.replace(slot, value=value), store, storage.seed_of(names[i], index, count)
+                )
+                stored[index][i] = kept
+        fields = [treedef.unflatten(column) for column in stored]
+        return treedef.unflatten(directions), LeafwiseState(count, _rebuild(state.slots, fields), now)
+
+    return optax.GradientTransformationExtraArgs(init, step)
+
+
+def _rebuild(like: Slots, fields: list[Any]) -> Slots:
+    return type(like)(*fields) if hasattr(like, "_fields") else tuple(fields)
+
+
+def _fresh(value: Any) -> Array:
+    return jnp.array(value, copy=True)
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def _require_real(name: str, x: Any) -> None:
+    if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
+        raise TypeError(
+            f"leaf {name!r} has dtype {jnp.result_type(x)}: accepted are real floating arrays; "
+            "leave integers and complex numbers out with optax.masked"
+        )

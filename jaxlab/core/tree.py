@@ -1,0 +1,143 @@
+"""Parameter trees: the name of a leaf, ordered rules over names, masks, norms.
+
+A leaf is named by its path, keys joined by a slash (``encoder/0/kernel``), alike for plain dicts,
+Linen's and NNX's trees: the ``value`` that NNX appends when its ``Variable`` boxes are still on is
+dropped, so a rule written for one form holds for all.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxlab.core.hyper import arithmetic_dtype
+
+T = TypeVar("T")
+Rules = Sequence[tuple[str, T]]
+"""Ordered ``(regular expression, value)`` pairs; the first that is found in a name decides."""
+
+Mask = None | str | Rules[bool] | PyTree[bool] | Callable[[PyTree], PyTree[bool]]
+"""Which leaves: None (all), ``"matrices"`` (two or more axes), rules, a tree of bools, a function of the parameters."""
+
+
+def path_name(path: Sequence[Any]) -> str:
+    """The name of a leaf from its key path.
+
+    >>> from jax.tree_util import DictKey, GetAttrKey, SequenceKey
+    >>> path_name((DictKey("layers"), SequenceKey(0), DictKey("kernel"), GetAttrKey("value")))
+    'layers/0/kernel'
+    """
+    if path and isinstance(path[-1], jax.tree_util.GetAttrKey) and path[-1].name == "value":
+        path = path[:-1]
+    return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
+
+
+def names(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
+    """The names of a tree's leaves, in the order of ``jax.tree.leaves``."""
+    return [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf)]
+
+
+def match_rules(rules: Rules[T], leaf_names: Iterable[str]) -> list[T]:
+    """The value of the first rule found in each name.
+
+    Raises:
+      ValueError: a leaf matches no rule. End the rules with ``(".*", default)`` to give one.
+
+    >>> match_rules([("bias$", 0), (".*", 1)], ["dense/kernel", "dense/bias"])
+    [1, 0]
+    """
+    compiled = [(re.compile(pattern), value) for pattern, value in rules]
+    values, missed = [], []
+    for name in leaf_names:
+        for pattern, value in compiled:
+            if pattern.search(name):
+                values.append(value)
+                break
+        else:
+            missed.append(name)
+    if missed:
+        raise ValueError(
+            f"no rule matches {', '.join(map(repr, missed))}; the rules are "
+            f'{[pattern for pattern, _ in rules]}: add one, or end with (".*", default)'
+        )
+    return values
+
+
+def resolve_mask(mask: Mask, params: PyTree) -> list[bool]:
+    """One bool for each leaf of ``params``, in the order of ``jax.tree.leaves``.
+
+    Trees of bools are matched by name, not by container, so that a mask made from an NNX state fits the
+    plain tree of its values; a bool may stand for a whole subtree.
+
+    Raises:
+      ValueError: a word other than ``"matrices"``, or a leaf that no rule and no part of the mask covers.
+
+    >>> params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+    >>> resolve_mask("matrices", params)
+    [False, True]
+    >>> resolve_mask([("bias", False), (".*", True)], params)
+    [False, True]
+    """
+    leaves = jax.tree.leaves(params)
+    if mask is None:
+        return [True] * len(leaves)
+    if isinstance(mask, str):
+        if mask != "matrices":
+            raise ValueError(f"mask = {mask!r}: accepted are None, 'matrices', rules, a tree of bools, a function of params")
+        return [jnp.ndim(leaf) >= 2 for leaf in leaves]
+    if callable(mask):
+        return resolve_mask(mask(params), params)
+    leaf_names = names(params)
+    if _is_rules(mask):
+        return [bool(value) for value in match_rules(mask, leaf_names)]
+    covers = dict(zip(names(mask), map(bool, jax.tree.leaves(mask)), strict=True))
+    return [_covering(covers, name) for name in leaf_names]
+
+
+def _is_rules(mask: Any) -> bool:
+    def is_rule(pair: Any) -> bool:
+        return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
+
+    return isinstance(mask, list | tuple) and len(mask) > 0 and all(map(is_rule, mask))
+
+
+def _covering(covers: dict[str, bool], name: str) -> bool:
+    parts = name.split("/")
+    for length in range(len(parts), -1, -1):
+        prefix = "/".join(parts[:length])
+        if prefix in covers:
+            return covers[prefix]
+    raise ValueError(f"the mask says nothing of parameter {name!r}; it covers {sorted(covers)}")
+
+
+def cast(tree: PyTree, dtype: Any) -> PyTree:
+    """Every floating leaf in the given dtype; integers, keys and bools as they are."""
+
+    def one(leaf: Any) -> Any:
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            return jnp.asarray(leaf, dtype)
+        return leaf
+
+    return jax.tree.map(one, tree)
+
+
+def cast_like(tree: PyTree, like: PyTree) -> PyTree:
+    """Every leaf in the dtype of its partner."""
+    return jax.tree.map(lambda leaf, partner: jnp.asarray(leaf, jnp.result_type(partner)), tree, like)
+
+
+def global_norm(tree: PyTree) -> Float[Array, ""]:
+    r"""The Euclidean norm of all leaves together, :math:`\sqrt{\sum_i x_i^2}`, summed in float32.
+
+    Squares overflow above about 1.8e19: the norm of such a tree is inf, as that of a tree with inf.
+
+    >>> float(global_norm({"a": jnp.full(1_000_000, 1.0, jnp.bfloat16)}))
+    1000.0
+    """
+    total = jnp.zeros((), arithmetic_dtype())
+    for leaf in jax.tree.leaves(tree):
+        total += jnp.sum(jnp.square(jnp.asarray(leaf, arithmetic_dtype())))
+    return jnp.sqrt(total)

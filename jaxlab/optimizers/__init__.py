@@ -1,0 +1,37 @@
+"""Optimizers, one algorithm a file, all pure ``optax.GradientTransformationExtraArgs``.
+
+Each optimizer ``x(learning_rate, ...)`` is its direction ``scale_by_x(...)``, what belongs between, and
+``scale_by_learning_rate``; the parts may be chained otherwise. ``names()`` lists all, ``get(name)`` tells
+what is known of one.
+"""
+
+from jaxlab.optimizers.adagrad import adagrad, scale_by_adagrad
+from jaxlab.optimizers.adam import adam, scale_by_adam
+from jaxlab.optimizers.adamw import adamw
+from jaxlab.optimizers.lion import lion, scale_by_lion
+from jaxlab.optimizers.momentum import momentum, nesterov, scale_by_momentum
+from jaxlab.optimizers.recipe import Recipe
+from jaxlab.optimizers.registry import OptimizerInfo, get, names
+from jaxlab.optimizers.rmsprop import rmsprop, scale_by_rms
+from jaxlab.optimizers.sgd import gradient_descent, sgd
+
+__all__ = [
+    "OptimizerInfo",
+    "Recipe",
+    "adagrad",
+    "adam",
+    "adamw",
+    "get",
+    "gradient_descent",
+    "lion",
+    "momentum",
+    "names",
+    "nesterov",
+    "rmsprop",
+    "scale_by_adagrad",
+    "scale_by_adam",
+    "scale_by_lion",
+    "scale_by_momentum",
+    "scale_by_rms",
+    "sgd",
+]

@@ -1,0 +1,78 @@
+"""Adagrad: adaptive subgradient methods (Duchi, Hazan and Singer, 2011)."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from jaxlab.core import hyper, storage
+from jaxlab.core.chain import chain
+from jaxlab.core.leafwise import Leaf, leafwise
+from jaxlab.schedules.learning_rate import scale_by_learning_rate
+
+
+class SquareSum(NamedTuple):
+    """The sum of all squared gradients."""
+
+    s: Array
+
+
+def scale_by_adagrad(
+    eps: hyper.Scalar = 1e-10, initial_accumulator: hyper.Scalar = 0.0, *, state_dtype: str = "float32"
+) -> optax.GradientTransformationExtraArgs:
+    r"""Adagrad's direction in its diagonal form.
+
+    .. math::
+        s_t = s_{t-1} + g_t^2, \qquad d_t = g_t / (\sqrt{s_t} + \epsilon)
+
+    Args:
+      eps: added outside the root, above 0.
+      initial_accumulator: :math:`s_0`, at least 0. PyTorch begins at 0 as the paper does, TensorFlow at 0.1.
+      state_dtype: how the sum is stored, ``"float32"`` or ``"bfloat16"``. The sum only grows, and each
+        increment shrinks beside it: bfloat16 is right on average, and noisy.
+
+    Raises:
+      ValueError: a number outside its range, or an unknown ``state_dtype``.
+
+    State: one value for each parameter.
+
+    Reference: https://jmlr.org/papers/v12/duchi11a.html, figure 1 with :math:`\delta` = eps.
+
+    >>> tx = scale_by_adagrad()
+    >>> tx.update(jnp.array([2.0]), tx.init(jnp.ones(1)))[0].tolist()
+    [1.0]
+    """
+    eps = hyper.number("eps", eps, "(0, inf)")
+    initial = hyper.number("initial_accumulator", initial_accumulator, "[0, inf)")
+
+    def slots(p: Array) -> SquareSum:
+        start = jnp.full_like(p, initial, hyper.arithmetic_dtype())
+        return SquareSum(storage.Slot(start, signed=False))
+
+    def update(leaf: Leaf, slots: SquareSum, shared: None, t: Array) -> tuple[Array, SquareSum]:
+        s = slots.s + leaf.g**2
+        return leaf.g / (jnp.sqrt(s) + eps), SquareSum(s)
+
+    return leafwise(update, slots=slots, store=state_dtype)
+
+
+def adagrad(
+    learning_rate: hyper.Scalar | hyper.Schedule,
+    eps: hyper.Scalar = 1e-10,
+    initial_accumulator: hyper.Scalar = 0.0,
+    state_dtype: str = "float32",
+) -> optax.GradientTransformationExtraArgs:
+    r"""Adagrad: :func:`scale_by_adagrad`, times the learning rate.
+
+    Args:
+      learning_rate: a number of at least 0 or a schedule.
+      eps, initial_accumulator, state_dtype: as in :func:`scale_by_adagrad`.
+
+    >>> tx = adagrad(0.5)
+    >>> tx.update(jnp.array([2.0]), tx.init(jnp.ones(1)))[0].tolist()
+    [-0.5]
+    """
+    return chain(
+        scale_by_adagrad(eps, initial_accumulator, state_dtype=state_dtype), scale_by_learning_rate(learning_rate)
+    )

@@ -1,0 +1,70 @@
+"""A recipe: which optimizer under which schedule, its structure apart from its numbers."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import optax
+
+from jaxlab import schedules
+from jaxlab.core import hyper
+from jaxlab.optimizers import registry
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """The static half of a recipe; ``build`` makes the transform from the other half, the numbers.
+
+    Two recipes that are equal share every compiled program, whatever their numbers.
+
+    Attributes:
+      optimizer: a registered optimizer.
+      schedule: a registered schedule of the learning rate.
+      static: structural arguments of the optimizer, as ``(("state_dtype", "bfloat16"), ...)``; a dict is
+        taken, too.
+
+    Raises:
+      ValueError: an unknown name; the message suggests the nearest.
+
+    >>> import jax.numpy as jnp
+    >>> recipe = Recipe("adam", "cosine")
+    >>> tx = recipe.build({"learning_rate": 0.1, "total_steps": 100, "b1": 0.5})
+    >>> Recipe("adamw").hyperparams({"learning_rate": 0.1})["weight_decay"]
+    0.01
+    """
+
+    optimizer: str = "adamw"
+    schedule: str = "constant"
+    static: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        info = registry.get(self.optimizer)
+        schedules.get(self.schedule)
+        object.__setattr__(self, "static", tuple(sorted(dict(self.static).items())))
+        for name, _ in self.static:
+            hyper.one_of(f"static argument of {self.optimizer}", name, info.static)
+
+    def hyperparams(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The given numbers beside the optimizer's defaults, checked.
+
+        Raises:
+          ValueError: a name that neither the optimizer nor the schedule takes; a missing or bad number.
+        """
+        defaults = registry.get(self.optimizer).hyperparams
+        numbers = {name: value for name, value in defaults.items() if value is not None} | dict(given)
+        self.build(numbers)
+        return numbers
+
+    def build(self, hyperparams: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
+        """The transform; traceable in every number.
+
+        Args:
+          hyperparams: ``learning_rate`` (the schedule's peak), the schedule's numbers (``warmup_steps`` may
+            go before any schedule), and the optimizer's where they are not its defaults.
+        """
+        info, schedule = registry.get(self.optimizer), schedules.get(self.schedule)
+        known = ("learning_rate", "warmup_steps", *schedule.parameters, *info.hyperparams)
+        for name in hyperparams:
+            hyper.one_of(f"hyperparameter of {self.optimizer} with schedule {self.schedule}", name, known)
+        numbers = {name: hyperparams[name] for name in info.hyperparams if name in hyperparams}
+        return info.factory(schedule.build(hyperparams), **numbers, **dict(self.static))

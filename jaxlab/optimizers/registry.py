@@ -1,0 +1,131 @@
+"""Every optimizer by name: its factory, its source, what is worth searching, what it costs."""
+
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxlab.core import hyper
+from jaxlab.core.space import LogUniform, OneMinusLog, SearchSpace
+from jaxlab.optimizers.adagrad import adagrad
+from jaxlab.optimizers.adam import adam
+from jaxlab.optimizers.adamw import adamw
+from jaxlab.optimizers.lion import lion
+from jaxlab.optimizers.momentum import momentum, nesterov
+from jaxlab.optimizers.rmsprop import rmsprop
+from jaxlab.optimizers.sgd import gradient_descent, sgd
+
+STATIC = frozenset({"nesterov", "decay_mask", "state_dtype"})
+"""Parameters of the factories that are structure, never traced. All others are numbers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerInfo:
+    """What the lab knows of an optimizer.
+
+    Attributes:
+      name: as in ``get(name)``.
+      factory: ``factory(learning_rate, ...) -> GradientTransformationExtraArgs``.
+      reference: where it was published.
+      search_space: hyperparameters worth searching, with the ranges that papers used.
+      needs_params: whether ``update`` must be given the parameters.
+    """
+
+    name: str
+    factory: Callable[..., optax.GradientTransformationExtraArgs]
+    reference: str
+    search_space: SearchSpace
+    needs_params: bool = False
+
+    @functools.cached_property
+    def hyperparams(self) -> Mapping[str, float | None]:
+        """The numbers it takes besides the learning rate, with their defaults (None: off by default)."""
+        parameters = inspect.signature(self.factory).parameters.values()
+        return {p.name: p.default for p in parameters if p.name not in STATIC | {"learning_rate"}}
+
+    @functools.cached_property
+    def static(self) -> tuple[str, ...]:
+        """The parameters that are structure: one compiled program for each of their values."""
+        return tuple(name for name in inspect.signature(self.factory).parameters if name in STATIC)
+
+    @functools.cached_property
+    def state_bytes_per_param(self) -> float:
+        """Bytes of float32 state for each parameter of a large matrix at the defaults, counted from ``init``."""
+        matrix = jax.ShapeDtypeStruct((1024, 1024), jnp.float32)
+        state = jax.eval_shape(self.factory(1e-3).init, matrix)
+        arrays = [leaf for leaf in jax.tree.leaves(state) if leaf.ndim]
+        return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in arrays) / math.prod(matrix.shape)
+
+
+_SGD_SPACE: SearchSpace = {"learning_rate": LogUniform(2e-2, 5.0)}
+_MOMENTUM_SPACE: SearchSpace = {"learning_rate": LogUniform(2e-3, 5.0), "momentum": OneMinusLog(0.7, 0.995)}
+_ADAM_SPACE: SearchSpace = {
+    "learning_rate": LogUniform(1e-4, 3e-2),
+    "b1": OneMinusLog(0.5, 0.98),
+    "b2": OneMinusLog(0.9, 0.996),
+}
+
+_OPTIMIZERS = {
+    info.name: info
+    for info in (
+        OptimizerInfo("gradient_descent", gradient_descent, "Cauchy 1847", _SGD_SPACE),
+        OptimizerInfo("sgd", sgd, "Robbins and Monro 1951", _SGD_SPACE),
+        OptimizerInfo("momentum", momentum, "Polyak 1964", _MOMENTUM_SPACE),
+        OptimizerInfo("nesterov", nesterov, "Nesterov 1983; Sutskever et al. 2013", _MOMENTUM_SPACE),
+        OptimizerInfo(
+            "adagrad",
+            adagrad,
+            "Duchi, Hazan and Singer 2011, jmlr.org/papers/v12/duchi11a.html",
+            {"learning_rate": LogUniform(1e-3, 1.0)},
+        ),
+        OptimizerInfo(
+            "rmsprop",
+            rmsprop,
+            "Tieleman and Hinton 2012, lecture 6e",
+            {"learning_rate": LogUniform(1e-4, 3e-2), "b2": OneMinusLog(0.9, 0.999)},
+        ),
+        OptimizerInfo("adam", adam, "Kingma and Ba 2015, arXiv:1412.6980", _ADAM_SPACE),
+        OptimizerInfo(
+            "adamw",
+            adamw,
+            "Loshchilov and Hutter 2019, arXiv:1711.05101",
+            {**_ADAM_SPACE, "weight_decay": LogUniform(5e-3, 1.0)},
+            needs_params=True,
+        ),
+        OptimizerInfo(
+            "lion",
+            lion,
+            "Chen et al. 2023, arXiv:2302.06675",
+            {"learning_rate": LogUniform(1e-5, 3e-3), "weight_decay": LogUniform(5e-2, 10.0)},
+            needs_params=True,
+        ),
+    )
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every registered optimizer.
+
+    >>> "adamw" in names()
+    True
+    """
+    return tuple(_OPTIMIZERS)
+
+
+def get(name: str) -> OptimizerInfo:
+    """What is known of the optimizer of that name.
+
+    Raises:
+      ValueError: unknown; the message suggests the nearest.
+
+    >>> get("adamw").state_bytes_per_param
+    8.0
+    """
+    return _OPTIMIZERS[hyper.one_of("optimizer", name, _OPTIMIZERS)]
+
+

@@ -1,0 +1,21 @@
+"""The compiled training step, the whole run as one program, and the loop for streams."""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from jaxlab.train.loop import fit
+from jaxlab.train.run import make_run
+from jaxlab.train.state import Ema, TrainState, init_state
+from jaxlab.train.step import apply_updates, make_train_step, step_fn
+
+if TYPE_CHECKING:
+    from jaxlab.train.checkpoint import Checkpoints
+
+__all__ = ["Checkpoints", "Ema", "TrainState", "apply_updates", "fit", "init_state", "make_run", "make_train_step", "step_fn"]
+
+
+def __getattr__(name: str) -> object:
+    # Orbax is slow to import, and most steps are never saved.
+    if name == "Checkpoints":
+        return importlib.import_module("jaxlab.train.checkpoint").Checkpoints
+    raise AttributeError(f"module 'jaxlab.train' has no attribute {name!r}")

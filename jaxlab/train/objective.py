@@ -1,0 +1,149 @@
+"""The loss of one batch as functions of the parameters: value, gradient, and what second-order methods ask.
+
+Everything an optimizer may want to know of the loss beyond its gradient is a closure made here, defined
+alike with and without gradient accumulation. A closure that nobody calls costs nothing: it is not traced.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
+
+from jaxlab.core import hyper, tree
+from jaxlab.precision.policy import Policy
+
+Metrics = dict[str, Array]
+LossFn = Callable[..., Any]
+"""``(params, batch, key) -> (loss, metrics)``, or with model state as its second argument and result."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """A loss function bound to one batch, one key and one model state.
+
+    Attributes:
+      loss_fn: ``(params, model_state, batch, key) -> (loss, (metrics, model_state))``.
+      batch: any pytree with a leading axis of examples.
+      accumulate: into how many micro-batches the batch is cut; losses and gradients are their means.
+    """
+
+    loss_fn: LossFn
+    policy: Policy
+    accumulate: int
+    model_state: PyTree[Array]
+    batch: PyTree[Array]
+    key: Key[Array, ""]
+
+    def value_and_grad(self, params: PyTree[Array]) -> tuple[Array, Metrics, PyTree[Array], PyTree[Array]]:
+        """Loss, metrics, the model's new state, and the gradient in full precision."""
+        with_grad = jax.value_and_grad(self._loss, has_aux=True)
+
+        def one(model_state: PyTree, batch: PyTree, key: Array) -> tuple[Any, PyTree]:
+            (loss, (metrics, after)), grads = with_grad(params, model_state, batch, key)
+            return (loss, metrics, tree.cast(grads, hyper.arithmetic_dtype())), after
+
+        (loss, metrics, grads), model_state = self._mean(one)
+        return loss, metrics, model_state, grads
+
+    def value(self, params: PyTree[Array]) -> Float[Array, ""]:
+        """The loss at other parameters: line searches."""
+
+        def one(model_state: PyTree, batch: PyTree, key: Array) -> tuple[Array, PyTree]:
+            loss, (_, after) = self._loss(params, model_state, batch, key)
+            return loss, after
+
+        return self._mean(one)[0]
+
+    def grad(self, params: PyTree[Array]) -> PyTree[Array]:
+        """The gradient at other parameters: SAM and its kin."""
+        return self.value_and_grad(params)[3]
+
+    def hvp(self, params: PyTree[Array], vector: PyTree[Array]) -> PyTree[Array]:
+        """The Hessian at ``params`` times ``vector``, forward over reverse."""
+        return jax.jvp(self.grad, (params,), (tree.cast_like(vector, params),))[1]
+
+    def per_example_grad(self, params: PyTree[Array]) -> PyTree[Array]:
+        """The gradient of each example alone, on a leading axis: clipping for privacy."""
+
+        def one(example: PyTree, index: Array) -> PyTree:
+            alone = dataclasses.replace(
+                self,
+                accumulate=1,
+                batch=jax.tree.map(lambda leaf: leaf[None], example),
+                key=jax.random.fold_in(self.key, index),
+            )
+            return alone.grad(params)
+
+        return jax.vmap(one)(self.batch, jnp.arange(_examples(self.batch)))
+
+    def _loss(
+        self, params: PyTree, model_state: PyTree, batch: PyTree, key: Array
+    ) -> tuple[Array, tuple[Metrics, PyTree]]:
+        result = self.loss_fn(
+            self.policy.cast_compute(params), model_state, self.policy.cast_compute(batch), key
+        )
+        loss, (metrics, after) = _unpack(result)
+        # The carried state keeps its dtypes, whatever the compute dtype made of it.
+        return self.policy.cast_output(loss), (self.policy.cast_output(metrics), tree.cast_like(after, model_state))
+
+    def _mean(self, one: Callable[[PyTree, PyTree, Array], tuple[Any, PyTree]]) -> tuple[Any, PyTree]:
+        """``one`` on each micro-batch in turn, the model's state handed on, the results averaged."""
+        if self.accumulate == 1:
+            return one(self.model_state, self.batch, self.key)
+        micro_batches = jax.tree.map(self._cut, self.batch)
+
+        def body(carry: tuple[PyTree, PyTree], xs: tuple[PyTree, Array]) -> tuple[tuple[PyTree, PyTree], None]:
+            total, model_state = carry
+            batch, index = xs
+            result, model_state = one(model_state, batch, jax.random.fold_in(self.key, index))
+            return (jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, result), model_state), None
+
+        first = jax.tree.map(lambda leaf: leaf[0], micro_batches)
+        shapes = jax.eval_shape(one, self.model_state, first, self.key)[0]
+        # Sums in full precision: a bfloat16 sum of many micro-batches would stop growing.
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, hyper.arithmetic_dtype()), shapes)
+        carry = (zeros, self.model_state)
+        (total, after), _ = jax.lax.scan(body, carry, (micro_batches, jnp.arange(self.accumulate)))
+        return jax.tree.map(lambda leaf: leaf / self.accumulate, total), after
+
+    def _cut(self, leaf: Array) -> Array:
+        if leaf.shape[0] % self.accumulate:
+            raise ValueError(f"accumulate = {self.accumulate}: accepted is a divisor of the batch size, {leaf.shape[0]}")
+        # Every k-th example, not blocks: a batch that is sharded over devices stays evenly spread.
+        return jnp.moveaxis(leaf.reshape(-1, self.accumulate, *leaf.shape[1:]), 1, 0)
+
+
+def stateless(loss_fn: LossFn) -> LossFn:
+    """A loss ``(params, batch, key)`` of a pure model in the form of one with model state."""
+
+    def with_state(params: PyTree, model_state: PyTree, batch: PyTree, key: Array) -> Any:
+        loss, metrics = _pair(loss_fn(params, batch, key), "(loss, metrics)")
+        return loss, (metrics, model_state)
+
+    return with_state
+
+
+def _unpack(result: Any) -> tuple[Array, tuple[Metrics, PyTree]]:
+    loss, aux = _pair(result, "(loss, (metrics, model_state))")
+    metrics, after = _pair(aux, "(loss, (metrics, model_state))")
+    if not isinstance(metrics, dict):
+        raise TypeError(f"loss_fn returned metrics of type {type(metrics).__name__}: accepted is a dict of scalars")
+    if jnp.shape(loss) != ():
+        raise ValueError(f"loss_fn returned a loss of shape {jnp.shape(loss)}: accepted is a scalar")
+    for name, value in metrics.items():
+        if jnp.shape(value) != ():
+            raise ValueError(f"loss_fn returned metric {name!r} of shape {jnp.shape(value)}: accepted is a scalar")
+    return loss, (jax.tree.map(jnp.asarray, metrics), after)
+
+
+def _pair(result: Any, accepted: str) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(f"loss_fn returned {type(result).__name__}: accepted is {accepted}")
+    return result
+
+
+def _examples(batch: PyTree) -> int:
+    return jax.tree.leaves(batch)[0].shape[0]

@@ -1,0 +1,104 @@
+"""All that a training run remembers between two steps."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int32, Key, PyTree
+
+from jaxlab.core import hyper, tree
+from jaxlab.precision.policy import Policy, as_policy
+
+Build = Callable[[Any], optax.GradientTransformation]
+"""Hyperparameters (a pytree of scalars, traced) to transform: the static half of a recipe."""
+
+
+class Ema(NamedTuple):
+    """An exponential moving average of the parameters, in float32, and its decay."""
+
+    params: PyTree[Array]
+    decay: Float[Array, ""]
+
+
+class TrainState(NamedTuple):
+    """The state of a run. Every leaf is a device array; the whole may be donated, saved, sharded.
+
+    Attributes:
+      step: steps taken, skipped ones included.
+      params: the parameters, in the policy's dtype.
+      model_state: what a stateful model carries (batch statistics); an empty tuple otherwise.
+      opt_state: the optimizer's.
+      hyperparams: the recipe's numbers. Replace a leaf to change it: nothing is compiled again.
+      key: the run's key; a step's key is this one folded with ``step``.
+      ema: averaged parameters, or None.
+      skipped: steps whose loss, gradient or update was not finite, and which changed nothing else.
+    """
+
+    step: Int32[Array, ""]
+    params: PyTree[Array]
+    model_state: PyTree[Array]
+    opt_state: PyTree[Array]
+    hyperparams: PyTree[Array]
+    key: Key[Array, ""]
+    ema: Ema | None
+    skipped: Int32[Array, ""]
+
+
+def init_state(
+    params: PyTree[Array],
+    build: Build,
+    hyperparams: PyTree,
+    *,
+    key: Key[Array, ""],
+    policy: Policy | str | None = None,
+    model_state: PyTree[Array] = (),
+    ema_decay: hyper.Scalar | None = None,
+) -> TrainState:
+    """The state before the first step.
+
+    Everything is copied, so that a step which takes the state as its own never deletes the caller's
+    arrays. With concrete hyperparameters ``build`` validates them here, on the host.
+
+    Args:
+      params: any pytree of floating arrays.
+      build: ``hyperparams -> GradientTransformation``.
+      hyperparams: a pytree of numbers; they become float32 scalars.
+      key: a typed key, ``jax.random.key(seed)``.
+      policy: dtypes; its ``param`` is applied here.
+      model_state: initial batch statistics and the like.
+      ema_decay: keep an average of the parameters with this decay, in [0, 1).
+
+    Raises:
+      TypeError: a hyperparameter that is no number; a key that is no typed key.
+      ValueError: whatever ``build`` refuses.
+
+    State: the parameters, the optimizer's state, 4 bytes for each parameter with ``ema_decay``.
+
+    >>> import jaxlab
+    >>> build = lambda h: jaxlab.optimizers.adam(h["learning_rate"])
+    >>> state = init_state({"w": jnp.ones(3)}, build, {"learning_rate": 1e-3}, key=jax.random.key(0))
+    >>> int(state.step), float(state.hyperparams["learning_rate"]) == jnp.float32(1e-3)
+    (0, Array(True, dtype=bool))
+    """
+    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
+        raise TypeError(f"key = {key!r}: accepted is a typed key, jax.random.key(seed)")
+    params = as_policy(policy).cast_params(params)
+    ema = None
+    if ema_decay is not None:
+        decay = hyper.canonical(hyper.number("ema_decay", ema_decay, "[0, 1)"))
+        ema = Ema(tree.cast(params, hyper.arithmetic_dtype()), decay)
+    # What the user wrote is what build validates: canonical arrays would show 0.001 as 0.00100000005.
+    opt_state = build(hyperparams).init(params)
+    state = TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        model_state=model_state,
+        opt_state=opt_state,
+        hyperparams=hyper.canonical(hyperparams),
+        key=key,
+        ema=ema,
+        skipped=jnp.zeros((), jnp.int32),
+    )
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)

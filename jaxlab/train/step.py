@@ -1,0 +1,193 @@
+"""A training step: gradient, optimizer, application, metrics, in one compiled XLA program."""
+
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, PyTree
+
+from jaxlab.core import hyper, storage, tree
+from jaxlab.precision.policy import Policy, as_policy
+from jaxlab.schedules.learning_rate import effective_learning_rate
+from jaxlab.train.objective import LossFn, Metrics, Objective, stateless
+from jaxlab.train.state import Build, Ema, TrainState
+
+StepFn = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
+ROUNDINGS = ("nearest", "stochastic")
+OWN_METRICS = ("loss", "learning_rate", "grad_norm", "update_norm", "param_norm", "skipped")
+
+
+class StepOptions(TypedDict, total=False):
+    """The options of :func:`make_train_step`, for what hands them on."""
+
+    policy: Policy | str | None
+    accumulate: int
+    has_state: bool
+    skip_nonfinite: bool
+    rounding: str
+
+
+
+
+def make_train_step(
+    loss_fn: LossFn,
+    build: Build,
+    *,
+    policy: Policy | str | None = None,
+    accumulate: int = 1,
+    has_state: bool = False,
+    skip_nonfinite: bool = True,
+    rounding: str = "nearest",
+) -> StepFn:
+    """A jitted training step, ``state, metrics = step(state, batch)``, that takes the state as its own.
+
+    One executable: gradient (over micro-batches if asked), optimizer, application of the update, average
+    of the parameters, metrics; no host callback. The state passed in is donated, its memory holds the new
+    one. The hyperparameters are data in the state: changing them compiles nothing.
+
+    The optimizer's ``update`` is given, besides the parameters, what some methods need: ``value`` and
+    ``grad`` of this batch, ``value_fn(params)``, ``grad_fn(params)``, ``hvp_fn(params, vector)``,
+    ``per_example_grad_fn(params)``, ``key`` and ``step``. All are defined over the whole batch under
+    accumulation, and cost nothing where they are not used.
+
+    Args:
+      loss_fn: ``(params, batch, key) -> (loss, metrics)``; with ``has_state``,
+        ``(params, model_state, batch, key) -> (loss, (metrics, model_state))``. Loss and metrics are
+        scalars, means over the batch's examples.
+      build: ``hyperparams -> GradientTransformation``, called while tracing.
+      policy: dtypes of the step (see :class:`~jaxlab.precision.policy.Policy`), as given to ``init_state``.
+      accumulate: cut the batch into this many micro-batches, scanned; the optimizer runs once, on the mean
+        gradient. Equal to the whole batch when losses are means over equally many examples.
+      has_state: whether the model carries state.
+      skip_nonfinite: a step whose loss, gradient norm or update norm is not finite changes nothing but the
+        counters ``step`` and ``skipped``.
+      rounding: how float32 results become lower-precision parameters, ``"nearest"`` or ``"stochastic"``.
+
+    Returns:
+      The step. Its metrics are those of ``loss_fn`` and ``loss``, ``grad_norm``, ``update_norm``,
+      ``param_norm`` (Euclidean, over all leaves, in float32), ``skipped`` (so far), and ``learning_rate``
+      where the optimizer keeps one.
+
+    Raises:
+      TypeError, ValueError: arguments out of range; at the first call, a loss that is no scalar, metrics
+        under names of the step's own, a batch that ``accumulate`` does not divide.
+
+    >>> import jaxlab
+    >>> def loss_fn(params, batch, key):
+    ...     return jnp.mean((batch["x"] @ params["w"] - batch["y"]) ** 2), {}
+    >>> build = lambda h: jaxlab.optimizers.sgd(h["learning_rate"])
+    >>> state = jaxlab.train.init_state({"w": jnp.zeros(1)}, build, {"learning_rate": 0.5}, key=jax.random.key(0))
+    >>> step = make_train_step(loss_fn, build)
+    >>> state, metrics = step(state, {"x": jnp.ones((4, 1)), "y": jnp.full(4, 3.0)})
+    >>> state.params["w"].tolist(), float(metrics["loss"])
+    ([3.0], 9.0)
+    """
+    options = StepOptions(
+        policy=policy,
+        accumulate=accumulate,
+        has_state=has_state,
+        skip_nonfinite=skip_nonfinite,
+        rounding=rounding,
+    )
+    return jax.jit(step_fn(loss_fn, build, **options), donate_argnums=0)
+
+
+def step_fn(
+    loss_fn: LossFn,
+    build: Build,
+    *,
+    policy: Policy | str | None = None,
+    accumulate: int = 1,
+    has_state: bool = False,
+    skip_nonfinite: bool = True,
+    rounding: str = "nearest",
+) -> StepFn:
+    """:func:`make_train_step` before compilation: a pure function, to be scanned, vmapped or sharded."""
+    hyper.integer("accumulate", accumulate, at_least=1)
+    hyper.one_of("rounding", rounding, ROUNDINGS)
+    dtypes = as_policy(policy)
+    full_loss = loss_fn if has_state else stateless(loss_fn)
+
+    def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        loss_key, tx_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+        objective = Objective(full_loss, dtypes, accumulate, state.model_state, batch, loss_key)
+        loss, metrics, model_state, grads = objective.value_and_grad(state.params)
+
+        tx = optax.with_extra_args_support(build(state.hyperparams))
+        updates, opt_state = tx.update(
+            grads,
+            state.opt_state,
+            state.params,
+            value=loss,
+            grad=grads,
+            value_fn=objective.value,
+            grad_fn=objective.grad,
+            hvp_fn=objective.hvp,
+            per_example_grad_fn=objective.per_example_grad,
+            key=tx_key,
+            step=state.step,
+        )
+        params = apply_updates(state.params, updates, rounding, state.step)
+        changes = {
+            "params": params,
+            "model_state": model_state,
+            "opt_state": opt_state,
+            "ema": _averaged(state.ema, params),
+        }
+        norms = {"grad_norm": tree.global_norm(grads), "update_norm": tree.global_norm(updates)}
+        skipped = state.skipped
+        if skip_nonfinite:
+            good = jnp.isfinite(loss) & jnp.isfinite(norms["grad_norm"]) & jnp.isfinite(norms["update_norm"])
+            before = {name: getattr(state, name) for name in changes}
+            changes = jax.tree.map(lambda new, old: jnp.where(good, new, old), changes, before)
+            skipped += jnp.where(good, 0, 1).astype(jnp.int32)
+        after = state._replace(step=state.step + 1, skipped=skipped, **changes)
+
+        own: Metrics = {"loss": loss, **norms, "param_norm": tree.global_norm(after.params), "skipped": after.skipped}
+        rate = effective_learning_rate(opt_state)
+        if rate is not None:
+            own["learning_rate"] = rate
+        return after, {**own, **_checked(metrics)}
+
+    return step
+
+
+def apply_updates(params: PyTree, updates: PyTree, rounding: str, step: Array) -> PyTree:
+    """Parameters plus updates, added in float32 and cast once to each parameter's dtype.
+
+    Args:
+      params: floating arrays.
+      updates: a tree like ``params``; a None leaves its parameter as it is.
+      rounding: ``"nearest"``, or ``"stochastic"`` for bfloat16 parameters: what nearest rounding would
+        swallow, step after step, then arrives on average.
+      step: seeds the random bits.
+    """
+    names = iter(tree.names(params))
+
+    def one(p: Array, u: Array | None) -> Array:
+        name = next(names)
+        if u is None:
+            return p
+        total = storage.decode(p) + storage.decode(u)
+        if rounding == "stochastic" and p.dtype == jnp.bfloat16:
+            return storage.round_stochastically(total, storage.seed_of(name, step, -1))
+        return total.astype(p.dtype)
+
+    return jax.tree.map(one, params, updates)
+
+
+def _averaged(ema: Ema | None, params: PyTree) -> Ema | None:
+    if ema is None:
+        return None
+    mean = jax.tree.map(lambda a, p: ema.decay * a + (1 - ema.decay) * storage.decode(p), ema.params, params)
+    return ema._replace(params=mean)
+
+
+def _checked(metrics: dict[str, Any]) -> Metrics:
+    taken = sorted(set(metrics) & set(OWN_METRICS))
+    if taken:
+        raise ValueError(f"loss_fn returned metrics named {taken}: these names are the step's own; accepted are others")
+    return metrics

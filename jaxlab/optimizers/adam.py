@@ -77,7 +77,7 @@ def adam(
       b1, b2, eps, state_dtype: as in :func:`scale_by_adam`.
 
     >>> tx = adam(0.5)
-    >>> tx.update(jnp.array([2.0]), tx.init(jnp.ones(1)))[0].tolist()
+    >>> tx.update(jnp.array([2.0]), tx.init(jnp.ones(1)))[0].round(6).tolist()
     [-0.5]
     """
     return chain(scale_by_adam(b1, b2, eps, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))

@@ -93,8 +93,6 @@ def training_batch(state: TrainState, data: PyTree, *, training: int, batch_size
     return examples_of.take(data, chosen)
 
 
-def validation_set(key: Array, data: PyTree, *, training: int) -> PyTree:
-    """The examples of the pool that the key keeps from training."""
-    pool = examples_of.count(data)
-    index = jnp.arange(training, pool, dtype=jnp.int32)
-    return examples_of.take(data, examples_of.split_indices(key, index, pool=pool))
+def validation_indices(key: Array, *, pool: int, training: int) -> Int32[Array, " n"]:
+    """Which examples of the pool the key keeps from training."""
+    return examples_of.split_indices(key, jnp.arange(training, pool, dtype=jnp.int32), pool=pool)

@@ -1,0 +1,33 @@
+"""The devices that a population is spread over."""
+
+import os
+
+import jax
+import numpy as np
+
+from jaxlab.core import hyper
+
+
+def use_every_core(cores: int | None = None) -> None:
+    """One CPU device for each core, so that a population uses them all. Call before JAX's first computation.
+
+    XLA spreads one small program over the cores poorly; one virtual device a core, each with its share of
+    the members, is 1.6 times faster on two. It changes nothing on GPU and TPU, nor where the number of CPU
+    devices has been chosen already.
+
+    Args:
+      cores: how many; by default those that this process may run on.
+
+    Raises:
+      RuntimeError: JAX has computed already.
+    """
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    number = hyper.integer("cores", available if cores is None else cores, at_least=1)
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", number)
+
+
+def member_mesh(members: int) -> jax.sharding.Mesh:
+    """A mesh with one axis, ``members``, over as many local devices as have a member to train."""
+    devices = jax.local_devices()[:members]
+    return jax.sharding.Mesh(np.array(devices), ("members",), axis_types=(jax.sharding.AxisType.Auto,))

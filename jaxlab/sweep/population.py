@@ -1,0 +1,279 @@
+"""A population of training runs, hyperparameter points times seeds, as one compiled program."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Unpack
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Key, PyTree
+
+from jaxlab.core import hyper
+from jaxlab.sweep.devices import member_mesh
+from jaxlab.tasks import Task, as_task
+from jaxlab.train import data as examples_of
+from jaxlab.train.evaluate import evaluate
+from jaxlab.train.run import scan_steps, training_batch, validation_indices
+from jaxlab.train.state import Build, TrainState, init_state
+from jaxlab.train.step import StepOptions, step_fn
+
+LAYOUTS = ("vmap", "map")
+SETS = ("validation", "test")
+Progress = Callable[[int, int], None]
+"""Called as ``progress(steps_done, steps)`` when a stretch of steps is complete."""
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What a population did. Members are in the order they were given.
+
+    Attributes:
+      steps: where it was evaluated.
+      train_loss: the mean training loss of the steps since the evaluation before.
+      metrics: every metric of the task, ``loss`` among them, on the evaluated set.
+      evaluated_on: ``"validation"`` or ``"test"``.
+      skipped: steps of each member that were not finite.
+      compile_seconds: spent in tracing and compiling, 0 where the programs existed.
+      run_seconds: spent in training and evaluation.
+      states: the members' last states, leaves with a leading axis of members (``step`` without).
+    """
+
+    steps: np.ndarray
+    train_loss: Float[np.ndarray, "members evaluations"]
+    metrics: Mapping[str, Float[np.ndarray, "members evaluations"]]
+    evaluated_on: str
+    skipped: np.ndarray
+    compile_seconds: float
+    run_seconds: float
+    states: TrainState
+
+    def final(self, metric: str) -> Float[np.ndarray, " members"]:
+        """A metric of every member after its last step."""
+        return self.metrics[metric][:, -1]
+
+
+def run_population(
+    task: Any,
+    build: Build,
+    hyperparams: Mapping[str, Any],
+    keys: Key[Array, " members"],
+    *,
+    steps: int | None = None,
+    eval_every: int | None = None,
+    batch_size: int | None = None,
+    evaluate_on: str = "validation",
+    layout: str = "vmap",
+    progress: Progress | None = None,
+    **options: Unpack[StepOptions],
+) -> History:
+    """Trains every member from its key with its hyperparameters, all in one program.
+
+    A member's key decides its initial parameters, its split of the pool into training and validation, and
+    its batches: members with equal keys see the same ones, whatever trains them. Members are spread over
+    the local devices; within a device they are vectorised (or take turns). Data are shared. The step
+    counter is outside the members, one for all.
+
+    Args:
+      task: a :class:`~jaxlab.tasks.Task`, or any object with ``init``, ``loss`` and ``data``.
+      build: ``hyperparams -> GradientTransformation``, such as ``Recipe("adamw").build``.
+      hyperparams: numbers with a leading axis ``[members]``; a plain number is every member's.
+      keys: typed keys, one a member.
+      steps: by default the task's.
+      eval_every: evaluate after so many steps, and after the last; by default after the last alone.
+      batch_size: by default the task's.
+      evaluate_on: ``"validation"`` (to choose) or ``"test"`` (to report).
+      layout: ``"vmap"``, or ``"map"`` to train a device's members one after the other: better where a
+        member alone fills the device.
+      progress: told of every evaluation.
+      options: of the training step, see :func:`~jaxlab.train.step.make_train_step`.
+
+    Returns:
+      The :class:`History`. A member that diverges shows NaN and does not disturb the others.
+
+    Raises:
+      TypeError, ValueError: axes that do not agree, counts below 1, whatever ``build`` refuses of any
+        member; before anything is compiled.
+
+    >>> import jaxlab
+    >>> recipe = jaxlab.optimizers.Recipe("sgd")
+    >>> history = run_population("line", recipe.build, {"learning_rate": np.array([0.01, 0.1])},
+    ...                          jax.random.split(jax.random.key(0), 2), steps=100)
+    >>> history.final("mse").shape
+    (2,)
+    """
+    task = as_task(task)
+    steps = hyper.integer("steps", task.steps if steps is None else steps, at_least=1)
+    every = hyper.integer("eval_every", steps if eval_every is None else eval_every, at_least=1)
+    batch_size = hyper.integer("batch_size", task.batch_size if batch_size is None else batch_size, at_least=1)
+    hyper.one_of("evaluate_on", evaluate_on, SETS)
+    hyper.one_of("layout", layout, LAYOUTS)
+    examples_of.check_length(steps, batch_size)
+    training, validation = examples_of.split_sizes(examples_of.count(task.data), task.validation_fraction)
+    if evaluate_on == "validation" and not validation:
+        raise ValueError(f"evaluate_on = 'validation': task {task.name!r} keeps no examples for validation")
+    members, points = _members(hyperparams, keys, build)
+
+    program = Program(
+        init=task.init,
+        loss=task.loss,
+        build=build,
+        mesh=member_mesh(members),
+        layout=layout,
+        batch_size=batch_size,
+        training=training,
+        evaluate_on=evaluate_on,
+        options=tuple(sorted(options.items())),
+    )
+    padding = -members % program.mesh.size
+    points, keys = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1].repeat(padding, 0)]), (points, keys))
+
+    clock = Stopwatch()
+    states = clock.run(program.start(), points, keys)
+    shared = jax.device_put((task.data, task.test), NamedSharding(program.mesh, PartitionSpec()))
+    marks, losses, results = [], [], []
+    while not marks or marks[-1] < steps:
+        done = marks[-1] if marks else 0
+        length = min(every, steps - done)
+        states, loss, metrics = clock.run(program.stretch(length), states, *shared)
+        marks.append(done + length)
+        losses.append(np.asarray(loss)[:members])
+        results.append({name: np.asarray(value)[:members] for name, value in metrics.items()})
+        if progress is not None:
+            progress(marks[-1], steps)
+    states = jax.tree.map(lambda leaf: leaf[:members] if leaf.ndim else leaf, states)
+    return History(
+        steps=np.array(marks),
+        train_loss=np.stack(losses, axis=1),
+        metrics={name: np.stack([result[name] for result in results], axis=1) for name in results[0]},
+        evaluated_on=evaluate_on,
+        skipped=np.asarray(states.skipped),
+        compile_seconds=clock.compiling,
+        run_seconds=clock.running,
+        states=states,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What is static of a population. Equal programs share what was compiled."""
+
+    init: Callable[..., Any]
+    loss: Callable[..., Any]
+    build: Build
+    mesh: Mesh
+    layout: str
+    batch_size: int
+    training: int
+    evaluate_on: str
+    options: tuple[tuple[str, Any], ...]
+
+    def start(self) -> Any:
+        """``(hyperparams, keys) -> states``, jitted."""
+        return _start(self)
+
+    def stretch(self, steps: int) -> Any:
+        """``(states, data, test) -> (states, mean loss, metrics)``, jitted; takes the states as its own."""
+        return _stretch(self, steps)
+
+
+# One clock for all members: the step is not batched, so a condition on it stays a branch.
+_MEMBERS_AXES = TrainState(
+    step=None, params=0, model_state=0, opt_state=0, hyperparams=0, key=0, ema=0, skipped=0  # type: ignore[arg-type]
+)
+
+
+@functools.lru_cache(maxsize=64)
+def _start(program: Program) -> Any:
+    def one(hyperparams: PyTree, key: Array) -> TrainState:
+        params_key, run_key = jax.random.split(key)
+        return init_state(program.init(params_key), program.build, hyperparams, key=run_key)
+
+    return jax.jit(_spread(program, jax.vmap(one, out_axes=_MEMBERS_AXES), in_specs=(_MEMBER, _MEMBER), out_specs=_STATES))
+
+
+@functools.lru_cache(maxsize=64)
+def _stretch(program: Program, steps: int) -> Any:
+    step = step_fn(program.loss, program.build, **dict(program.options))
+    batch_of = functools.partial(training_batch, training=program.training, batch_size=program.batch_size)
+
+    def score(state: TrainState, data: PyTree, test: PyTree) -> dict[str, Array]:
+        if program.evaluate_on == "test":
+            return evaluate(program.loss, state.params, test)
+        chosen = validation_indices(state.key, pool=examples_of.count(data), training=program.training)
+        return evaluate(program.loss, state.params, data, chosen)
+
+    def one_by_one(states: TrainState, data: PyTree, test: PyTree) -> Any:
+        def member(rest: TrainState) -> Any:
+            state, metrics = scan_steps(step, batch_of, steps)(rest._replace(step=states.step), data)
+            return state._replace(step=None), jnp.mean(metrics["loss"]), score(state, data, test)
+
+        after, loss, metrics = jax.lax.map(member, states._replace(step=None))
+        return after._replace(step=states.step + steps), loss, metrics
+
+    def together(states: TrainState, data: PyTree, test: PyTree) -> Any:
+        def one(state: TrainState) -> tuple[TrainState, Array]:
+            state, metrics = step(state, batch_of(state, data))
+            return state, metrics["loss"]
+
+        def body(states: TrainState, _: None) -> tuple[TrainState, Array]:
+            return jax.vmap(one, in_axes=(_MEMBERS_AXES,), out_axes=(_MEMBERS_AXES, 0))(states)
+
+        states, losses = jax.lax.scan(body, states, length=steps)
+        metrics = jax.vmap(score, in_axes=(_MEMBERS_AXES, None, None))(states, data, test)
+        return states, jnp.mean(losses, axis=0), metrics
+
+    spread = _spread(
+        program,
+        together if program.layout == "vmap" else one_by_one,
+        in_specs=(_STATES, PartitionSpec(), PartitionSpec()),
+        out_specs=(_STATES, _MEMBER, _MEMBER),
+    )
+    return jax.jit(spread, donate_argnums=0)
+
+
+_MEMBER = PartitionSpec("members")
+_STATES = TrainState(*(PartitionSpec() if axis is None else _MEMBER for axis in _MEMBERS_AXES))  # type: ignore[arg-type]
+
+
+def _spread(program: Program, function: Callable[..., Any], in_specs: Any, out_specs: Any) -> Callable[..., Any]:
+    # No member talks to another: each device runs the function on its own.
+    return jax.shard_map(function, mesh=program.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+
+
+class Stopwatch:
+    """Runs jitted functions and keeps apart what was spent in compiling and in running."""
+
+    def __init__(self) -> None:
+        self.compiling = 0.0
+        self.running = 0.0
+
+    def run(self, function: Any, *arguments: Any) -> Any:
+        """The function's result, computed."""
+        start = time.perf_counter()
+        compiled = function.lower(*arguments).compile()
+        middle = time.perf_counter()
+        result = jax.block_until_ready(compiled(*arguments))
+        self.compiling += middle - start
+        self.running += time.perf_counter() - middle
+        return result
+
+
+def _members(hyperparams: Mapping[str, Any], keys: Array, build: Build) -> tuple[int, dict[str, Array]]:
+    """The number of members and their hyperparameters, checked on the host member by member."""
+    if not jnp.issubdtype(getattr(keys, "dtype", None), jax.dtypes.prng_key) or keys.ndim != 1 or not keys.size:
+        raise TypeError(f"keys = {keys!r}: accepted are typed keys with one axis, jax.random.split(key, members)")
+    members = keys.shape[0]
+    points = {}
+    for name, value in hyperparams.items():
+        if np.ndim(value) and np.shape(value) != (members,):
+            raise ValueError(
+                f"hyperparameter {name} has shape {np.shape(value)}: accepted is one number, or ({members},) as keys has"
+            )
+        points[name] = np.broadcast_to(np.asarray(value), (members,))
+    for index in range(members):
+        build(hyper.member(points, index))
+    return members, hyper.canonical(points)

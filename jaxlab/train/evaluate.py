@@ -1,0 +1,46 @@
+"""A task's metrics on a whole data set, in batches that fit the memory."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int32, PyTree
+
+from jaxlab.core import hyper
+from jaxlab.train import data as examples_of
+
+BATCH = 1_000
+
+
+def evaluate(
+    loss_fn: Callable[..., Any], params: PyTree, data: PyTree, indices: Int32[Array, " n"] | None = None
+) -> dict[str, Array]:
+    """The mean of the loss and of every metric over the examples, each counted once.
+
+    Args:
+      loss_fn: ``(params, batch, key) -> (loss, metrics)``, means over the batch; called with ``key=None``.
+      params: of the model.
+      data: arrays with a leading axis of examples.
+      indices: which of them; by default all.
+
+    Returns:
+      ``loss`` and the metrics: scalars.
+
+    >>> loss = lambda params, batch, key: (jnp.mean(batch), {"largest": jnp.max(batch)})
+    >>> float(evaluate(loss, (), jnp.arange(5.0))["loss"])
+    2.0
+    """
+    number = examples_of.count(data) if indices is None else indices.shape[0]
+    order = jnp.arange(number) if indices is None else indices
+
+    def total(chosen: Array) -> dict[str, Array]:
+        loss, metrics = loss_fn(params, examples_of.take(data, chosen), None)
+        return jax.tree.map(lambda x: chosen.shape[0] * jnp.asarray(x, hyper.arithmetic_dtype()), {**metrics, "loss": loss})
+
+    whole, rest = divmod(number, BATCH)
+    totals = [total(order[whole * BATCH :])] if rest else []
+    if whole:
+        batches = jax.lax.map(total, order[: whole * BATCH].reshape(whole, BATCH))
+        totals.append(jax.tree.map(lambda x: jnp.sum(x, axis=0), batches))
+    return jax.tree.map(lambda *parts: sum(parts) / number, *totals)

@@ -1,0 +1,68 @@
+"""Hyperparameters are data: whatever their values and types, one compilation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxlab import optimizers, schedules
+from jaxlab.train import init_state, make_train_step
+
+BATCH = jnp.arange(4.0)
+LENGTHS = {"total_steps": 100.0, "warmup_steps": 5.0, "decay_steps": 20.0, "transition_steps": 10.0, "every": 10.0}
+
+
+def numbers_of(optimizer, schedule):
+    """Every number that the recipe takes, none left at a default."""
+    own = {name: 0.5 if default is None else default for name, default in optimizers.get(optimizer).hyperparams.items()}
+    info = schedules.get(schedule)
+    timing = {name: LENGTHS.get(name, 0.5) for name in (*info.parameters, "warmup_steps")}
+    return {"learning_rate": 0.1, **own, **timing}
+
+
+def variants(numbers):
+    """One changed number at a time, in every type that a number comes in."""
+    kinds = (float, np.float64, np.float32, jnp.asarray, lambda x: jnp.asarray(x) * 1.0)
+    for index, name in enumerate(numbers):
+        changed = numbers[name] * 0.75 + 1e-3
+        yield {**numbers, name: kinds[index % len(kinds)](changed)}
+    yield {name: int(value) if value >= 1 else value for name, value in numbers.items()}
+
+
+@pytest.mark.parametrize("optimizer", optimizers.names())
+@pytest.mark.parametrize("schedule", schedules.names())
+def test_every_number_of_every_recipe_is_traced(optimizer, schedule):
+    traces = 0
+
+    def loss(params, batch, key):
+        nonlocal traces
+        traces += 1
+        return jnp.mean((params["w"] - batch) ** 2), {}
+
+    build = optimizers.Recipe(optimizer, schedule).build
+    step = make_train_step(loss, build)
+    numbers = numbers_of(optimizer, schedule)
+    ends = []
+    for values in (numbers, *variants(numbers)):
+        state = init_state({"w": jnp.ones(4)}, build, values, key=jax.random.key(0))
+        for _ in range(2):
+            state, _ = step(state, BATCH)
+        ends.append(np.asarray(state.params["w"]))
+    assert traces == 1
+    assert step._cache_size() == 1
+    assert not np.array_equal(ends[0], ends[1]), "the learning rate had no effect"
+
+
+def test_a_rate_changed_in_the_state_takes_effect_without_compiling():
+    def loss(params, batch, key):
+        return params * batch, {}
+
+    build = optimizers.Recipe("sgd").build
+    state = init_state(jnp.zeros(()), build, {"learning_rate": 1.0}, key=jax.random.key(0))
+    step = make_train_step(loss, build)
+    state, first = step(state, jnp.float32(1.0))
+    state = state._replace(hyperparams={"learning_rate": jnp.float32(0.25)})
+    state, second = step(state, jnp.float32(1.0))
+    assert float(state.params) == -1.25
+    assert (first["learning_rate"], second["learning_rate"]) == (1.0, 0.25)
+    assert step._cache_size() == 1

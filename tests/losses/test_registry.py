@@ -1,0 +1,17 @@
+"""Losses by name."""
+
+import pytest
+
+from jaxlab import losses
+
+
+def test_every_name_is_an_attribute():
+    for name in losses.names():
+        info = losses.get(name)
+        assert getattr(losses, name) is info.function
+        assert info.targets in ("numbers", "binary", "classes")
+
+
+def test_typo_suggests_the_nearest():
+    with pytest.raises(ValueError, match="loss = 'cross_entrop': unknown, did you mean 'cross_entropy'"):
+        losses.get("cross_entrop")

@@ -1,0 +1,34 @@
+"""Warm-up, stable, decay."""
+
+import numpy as np
+import pytest
+
+from jaxlab import schedules
+
+
+@pytest.mark.parametrize(("warmup_steps", "decay_steps"), [(100, 2000), (1, 1), (3, 9997), (5000, 5000)])
+def test_trapezoid(warmup_steps, decay_steps):
+    total = 10_000
+    steps = np.concatenate([np.arange(0, total, 37), np.arange(total - 10, total + 10), [2**31 - 1]])
+    corners = ([0, warmup_steps, total - decay_steps, total], [0.0, 0.01, 0.01, 0.001])
+    found = schedules.wsd(0.01, total, warmup_steps, decay_steps, final=0.001)(steps)
+    np.testing.assert_allclose(found, np.interp(steps, *corners), rtol=1e-6)
+
+
+def test_without_warmup_or_decay():
+    steps = np.array([0, 1, 9, 10, 11])
+    assert schedules.wsd(0.5, 10, 0, 0)(steps).tolist() == [0.5, 0.5, 0.5, 0.0, 0.0]
+    assert schedules.wsd(0.5, 10, 0, 2)(steps).tolist() == [0.5, 0.5, 0.25, 0.0, 0.0]
+    assert schedules.wsd(0.5, 10, 2, 0, final=0.125)(steps).tolist() == [0.0, 0.25, 0.5, 0.125, 0.125]
+
+
+def test_nothing_knows_the_horizon_before_the_cooldown():
+    early = np.arange(80)
+    np.testing.assert_array_equal(schedules.wsd(0.3, 100, 10, 20)(early), schedules.wsd(0.3, 400, 10, 20)(early))
+
+
+def test_lengths_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"warmup_steps = 60 \+ decay_steps = 50: .* total_steps = 100"):
+        schedules.wsd(0.1, 100, 60, 50)
+    with pytest.raises(ValueError, match="total_steps = 0"):
+        schedules.wsd(0.1, 0, 0, 0)

@@ -1,7 +1,8 @@
 """A recipe: which optimizer under which schedule, its structure apart from its numbers."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optax
@@ -38,11 +39,19 @@ class Recipe:
     static: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        info = registry.get(self.optimizer)
         schedules.get(self.schedule)
         object.__setattr__(self, "static", tuple(sorted(dict(self.static).items())))
+        try:
+            hash(self.static)
+        except TypeError:
+            raise TypeError(f"static = {self.static!r}: accepted are values that can be hashed, tuples for lists") from None
         for name, _ in self.static:
-            hyper.one_of(f"static argument of {self.optimizer}", name, info.static)
+            hyper.one_of(f"static argument of {self.optimizer}", name, self.info.static)
+
+    @property
+    def info(self) -> registry.OptimizerInfo:
+        """What is known of the optimizer."""
+        return registry.get(self.optimizer)
 
     def hyperparams(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The given numbers beside the optimizer's defaults, checked.
@@ -50,21 +59,31 @@ class Recipe:
         Raises:
           ValueError: a name that neither the optimizer nor the schedule takes; a missing or bad number.
         """
-        defaults = registry.get(self.optimizer).hyperparams
+        defaults = self.info.hyperparams
         numbers = {name: value for name, value in defaults.items() if value is not None} | dict(given)
         self.build(numbers)
         return numbers
 
-    def build(self, hyperparams: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
-        """The transform; traceable in every number.
+    @property
+    def build(self) -> Callable[[Mapping[str, Any]], optax.GradientTransformationExtraArgs]:
+        """``hyperparams -> GradientTransformation``, traceable in every number; equal recipes have the same.
 
-        Args:
-          hyperparams: ``learning_rate`` (the schedule's peak), the schedule's numbers (``warmup_steps`` may
-            go before any schedule), and the optimizer's where they are not its defaults.
+        Its argument holds ``learning_rate`` (the schedule's peak), the schedule's numbers (``warmup_steps``
+        may go before any schedule), and the optimizer's where they are not its defaults.
         """
-        info, schedule = registry.get(self.optimizer), schedules.get(self.schedule)
-        known = ("learning_rate", "warmup_steps", *schedule.parameters, *info.hyperparams)
+        return _builder(self)
+
+
+# Compiled programs are found again by the identity of their functions.
+@functools.cache
+def _builder(recipe: Recipe) -> Callable[[Mapping[str, Any]], optax.GradientTransformationExtraArgs]:
+    info, schedule = recipe.info, schedules.get(recipe.schedule)
+    known = ("learning_rate", "warmup_steps", *schedule.parameters, *info.hyperparams)
+
+    def build(hyperparams: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
         for name in hyperparams:
-            hyper.one_of(f"hyperparameter of {self.optimizer} with schedule {self.schedule}", name, known)
+            hyper.one_of(f"hyperparameter of {recipe.optimizer} with schedule {recipe.schedule}", name, known)
         numbers = {name: hyperparams[name] for name in info.hyperparams if name in hyperparams}
-        return info.factory(schedule.build(hyperparams), **numbers, **dict(self.static))
+        return info.factory(schedule.build(hyperparams), **numbers, **dict(recipe.static))
+
+    return build

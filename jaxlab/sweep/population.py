@@ -17,12 +17,11 @@ from jaxlab.sweep.devices import member_mesh
 from jaxlab.tasks import Task, as_task
 from jaxlab.train import data as examples_of
 from jaxlab.train.evaluate import evaluate
-from jaxlab.train.run import scan_steps, training_batch, validation_indices
+from jaxlab.train.run import run_keys, scan_steps, training_batch, validation_indices
 from jaxlab.train.state import Build, TrainState, init_state
 from jaxlab.train.step import StepOptions, step_fn
 
 LAYOUTS = ("vmap", "map")
-SETS = ("validation", "test")
 Progress = Callable[[int, int], None]
 """Called as ``progress(steps_done, steps)`` when a stretch of steps is complete."""
 
@@ -34,8 +33,8 @@ class History:
     Attributes:
       steps: where it was evaluated.
       train_loss: the mean training loss of the steps since the evaluation before.
-      metrics: every metric of the task, ``loss`` among them, on the evaluated set.
-      evaluated_on: ``"validation"`` or ``"test"``.
+      validation: every metric of the task, ``loss`` among them, on each member's validation examples.
+      test: the same after the last step on the test set, where that was asked for; empty otherwise.
       skipped: steps of each member that were not finite.
       compile_seconds: spent in tracing and compiling, 0 where the programs existed.
       run_seconds: spent in training and evaluation.
@@ -44,16 +43,12 @@ class History:
 
     steps: np.ndarray
     train_loss: Float[np.ndarray, "members evaluations"]
-    metrics: Mapping[str, Float[np.ndarray, "members evaluations"]]
-    evaluated_on: str
+    validation: Mapping[str, Float[np.ndarray, "members evaluations"]]
+    test: Mapping[str, Float[np.ndarray, " members"]]
     skipped: np.ndarray
     compile_seconds: float
     run_seconds: float
     states: TrainState
-
-    def final(self, metric: str) -> Float[np.ndarray, " members"]:
-        """A metric of every member after its last step."""
-        return self.metrics[metric][:, -1]
 
 
 def run_population(
@@ -65,8 +60,9 @@ def run_population(
     steps: int | None = None,
     eval_every: int | None = None,
     batch_size: int | None = None,
-    evaluate_on: str = "validation",
+    test: bool = False,
     layout: str = "vmap",
+    capacity: int = 1,
     progress: Progress | None = None,
     **options: Unpack[StepOptions],
 ) -> History:
@@ -85,9 +81,11 @@ def run_population(
       steps: by default the task's.
       eval_every: evaluate after so many steps, and after the last; by default after the last alone.
       batch_size: by default the task's.
-      evaluate_on: ``"validation"`` (to choose) or ``"test"`` (to report).
+      test: also evaluate on the test set, once, after the last step: to report, never to choose.
       layout: ``"vmap"``, or ``"map"`` to train a device's members one after the other: better where a
         member alone fills the device.
+      capacity: places in the program, if more than there are members: a population that is as large as
+        an earlier one of equal structure needs no compilation of its own. Spare places cost time.
       progress: told of every evaluation.
       options: of the training step, see :func:`~jaxlab.train.step.make_train_step`.
 
@@ -102,54 +100,56 @@ def run_population(
     >>> recipe = jaxlab.optimizers.Recipe("sgd")
     >>> history = run_population("line", recipe.build, {"learning_rate": np.array([0.01, 0.1])},
     ...                          jax.random.split(jax.random.key(0), 2), steps=100)
-    >>> history.final("mse").shape
-    (2,)
+    >>> history.validation["mse"].shape
+    (2, 1)
     """
     task = as_task(task)
     steps = hyper.integer("steps", task.steps if steps is None else steps, at_least=1)
     every = hyper.integer("eval_every", steps if eval_every is None else eval_every, at_least=1)
     batch_size = hyper.integer("batch_size", task.batch_size if batch_size is None else batch_size, at_least=1)
-    hyper.one_of("evaluate_on", evaluate_on, SETS)
     hyper.one_of("layout", layout, LAYOUTS)
+    capacity = hyper.integer("capacity", capacity, at_least=1)
     examples_of.check_length(steps, batch_size)
     training, validation = examples_of.split_sizes(examples_of.count(task.data), task.validation_fraction)
-    if evaluate_on == "validation" and not validation:
-        raise ValueError(f"evaluate_on = 'validation': task {task.name!r} keeps no examples for validation")
+    if not validation:
+        raise ValueError(f"task {task.name!r}: validation_fraction = 0: accepted is a number in (0, 1)")
     members, points = _members(hyperparams, keys, build)
 
     program = Program(
-        init=task.init,
         loss=task.loss,
         build=build,
-        mesh=member_mesh(members),
+        mesh=member_mesh(max(members, capacity)),
         layout=layout,
         batch_size=batch_size,
         training=training,
-        evaluate_on=evaluate_on,
         options=tuple(sorted(options.items())),
     )
-    padding = -members % program.mesh.size
-    points, keys = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1].repeat(padding, 0)]), (points, keys))
+    # Every device trains equally many: the first members stand in for those that are missing.
+    devices = program.mesh.size
+    places = np.arange(-(-max(members, capacity) // devices) * devices) % members
+    params, keys = _initial(task.init, keys)
+    points, keys, params = jax.tree.map(lambda leaf: leaf[places], (points, keys, params))
 
     clock = Stopwatch()
-    states = clock.run(program.start(), points, keys)
-    shared = jax.device_put((task.data, task.test), NamedSharding(program.mesh, PartitionSpec()))
+    states = clock.run(program.start(), params, points, keys)
+    data, held_out = jax.device_put((task.data, task.test), NamedSharding(program.mesh, PartitionSpec()))
     marks, losses, results = [], [], []
     while not marks or marks[-1] < steps:
         done = marks[-1] if marks else 0
         length = min(every, steps - done)
-        states, loss, metrics = clock.run(program.stretch(length), states, *shared)
+        states, loss, metrics = clock.run(program.stretch(length), states, data)
         marks.append(done + length)
         losses.append(np.asarray(loss)[:members])
         results.append({name: np.asarray(value)[:members] for name, value in metrics.items()})
         if progress is not None:
             progress(marks[-1], steps)
+    scores = clock.run(program.score(), states.params, held_out) if test else {}
     states = jax.tree.map(lambda leaf: leaf[:members] if leaf.ndim else leaf, states)
     return History(
         steps=np.array(marks),
         train_loss=np.stack(losses, axis=1),
-        metrics={name: np.stack([result[name] for result in results], axis=1) for name in results[0]},
-        evaluated_on=evaluate_on,
+        validation={name: np.stack([result[name] for result in results], axis=1) for name in results[0]},
+        test={name: np.asarray(value)[:members] for name, value in scores.items()},
         skipped=np.asarray(states.skipped),
         compile_seconds=clock.compiling,
         run_seconds=clock.running,
@@ -161,23 +161,25 @@ def run_population(
 class Program:
     """What is static of a population. Equal programs share what was compiled."""
 
-    init: Callable[..., Any]
     loss: Callable[..., Any]
     build: Build
     mesh: Mesh
     layout: str
     batch_size: int
     training: int
-    evaluate_on: str
     options: tuple[tuple[str, Any], ...]
 
     def start(self) -> Any:
-        """``(hyperparams, keys) -> states``, jitted."""
+        """``(params, hyperparams, keys) -> states``, jitted."""
         return _start(self)
 
     def stretch(self, steps: int) -> Any:
-        """``(states, data, test) -> (states, mean loss, metrics)``, jitted; takes the states as its own."""
+        """``(states, data) -> (states, mean loss, validation metrics)``, jitted; takes the states as its own."""
         return _stretch(self, steps)
+
+    def score(self) -> Any:
+        """``(parameters, test) -> metrics``, jitted."""
+        return _score(self.loss, self.mesh)
 
 
 # One clock for all members: the step is not batched, so a condition on it stays a branch.
@@ -186,13 +188,30 @@ _MEMBERS_AXES = TrainState(
 )
 
 
+def _initial(init: Callable[..., Any], keys: Array) -> tuple[PyTree, Array]:
+    """Initial parameters and run keys, one key after the other: compiled once, whatever the population's size."""
+    words, which = np.unique(jax.random.key_data(keys), axis=0, return_inverse=True)
+    start = _start_of_one(init)
+    each = [start(key) for key in jax.random.wrap_key_data(words, impl=jax.random.key_impl(keys))]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves)[which.reshape(-1)], *each)
+
+
+@functools.lru_cache(maxsize=64)
+def _start_of_one(init: Callable[..., Any]) -> Any:
+    def start(key: Array) -> tuple[PyTree, Array]:
+        params_key, run_key = run_keys(key)
+        return init(params_key), run_key
+
+    return jax.jit(start)
+
+
 @functools.lru_cache(maxsize=64)
 def _start(program: Program) -> Any:
-    def one(hyperparams: PyTree, key: Array) -> TrainState:
-        params_key, run_key = jax.random.split(key)
-        return init_state(program.init(params_key), program.build, hyperparams, key=run_key)
+    def one(params: PyTree, hyperparams: PyTree, key: Array) -> TrainState:
+        return init_state(params, program.build, hyperparams, key=key)
 
-    return jax.jit(_spread(program, jax.vmap(one, out_axes=_MEMBERS_AXES), in_specs=(_MEMBER, _MEMBER), out_specs=_STATES))
+    members = jax.vmap(one, out_axes=_MEMBERS_AXES)
+    return jax.jit(_spread(program.mesh, members, in_specs=(_MEMBER, _MEMBER, _MEMBER), out_specs=_STATES))
 
 
 @functools.lru_cache(maxsize=64)
@@ -200,21 +219,19 @@ def _stretch(program: Program, steps: int) -> Any:
     step = step_fn(program.loss, program.build, **dict(program.options))
     batch_of = functools.partial(training_batch, training=program.training, batch_size=program.batch_size)
 
-    def score(state: TrainState, data: PyTree, test: PyTree) -> dict[str, Array]:
-        if program.evaluate_on == "test":
-            return evaluate(program.loss, state.params, test)
+    def validate(state: TrainState, data: PyTree) -> dict[str, Array]:
         chosen = validation_indices(state.key, pool=examples_of.count(data), training=program.training)
         return evaluate(program.loss, state.params, data, chosen)
 
-    def one_by_one(states: TrainState, data: PyTree, test: PyTree) -> Any:
+    def one_by_one(states: TrainState, data: PyTree) -> Any:
         def member(rest: TrainState) -> Any:
             state, metrics = scan_steps(step, batch_of, steps)(rest._replace(step=states.step), data)
-            return state._replace(step=None), jnp.mean(metrics["loss"]), score(state, data, test)
+            return state._replace(step=None), jnp.mean(metrics["loss"]), validate(state, data)
 
         after, loss, metrics = jax.lax.map(member, states._replace(step=None))
         return after._replace(step=states.step + steps), loss, metrics
 
-    def together(states: TrainState, data: PyTree, test: PyTree) -> Any:
+    def together(states: TrainState, data: PyTree) -> Any:
         def one(state: TrainState) -> tuple[TrainState, Array]:
             state, metrics = step(state, batch_of(state, data))
             return state, metrics["loss"]
@@ -223,25 +240,33 @@ def _stretch(program: Program, steps: int) -> Any:
             return jax.vmap(one, in_axes=(_MEMBERS_AXES,), out_axes=(_MEMBERS_AXES, 0))(states)
 
         states, losses = jax.lax.scan(body, states, length=steps)
-        metrics = jax.vmap(score, in_axes=(_MEMBERS_AXES, None, None))(states, data, test)
+        metrics = jax.vmap(validate, in_axes=(_MEMBERS_AXES, None))(states, data)
         return states, jnp.mean(losses, axis=0), metrics
 
     spread = _spread(
-        program,
+        program.mesh,
         together if program.layout == "vmap" else one_by_one,
-        in_specs=(_STATES, PartitionSpec(), PartitionSpec()),
+        in_specs=(_STATES, PartitionSpec()),
         out_specs=(_STATES, _MEMBER, _MEMBER),
     )
     return jax.jit(spread, donate_argnums=0)
+
+
+@functools.lru_cache(maxsize=64)
+def _score(loss: Callable[..., Any], mesh: Mesh) -> Any:
+    def one_by_one(params: PyTree, test: PyTree) -> dict[str, Array]:
+        return jax.lax.map(lambda member: evaluate(loss, member, test), params)
+
+    return jax.jit(_spread(mesh, one_by_one, in_specs=(_MEMBER, PartitionSpec()), out_specs=_MEMBER))
 
 
 _MEMBER = PartitionSpec("members")
 _STATES = TrainState(*(PartitionSpec() if axis is None else _MEMBER for axis in _MEMBERS_AXES))  # type: ignore[arg-type]
 
 
-def _spread(program: Program, function: Callable[..., Any], in_specs: Any, out_specs: Any) -> Callable[..., Any]:
+def _spread(mesh: Mesh, function: Callable[..., Any], in_specs: Any, out_specs: Any) -> Callable[..., Any]:
     # No member talks to another: each device runs the function on its own.
-    return jax.shard_map(function, mesh=program.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+    return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
 
 class Stopwatch:

@@ -3,15 +3,28 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from jaxlab.train.evaluate import evaluate
 from jaxlab.train.loop import fit
-from jaxlab.train.run import make_run
+from jaxlab.train.run import init_run, make_run
 from jaxlab.train.state import Ema, TrainState, init_state
 from jaxlab.train.step import apply_updates, make_train_step, step_fn
 
 if TYPE_CHECKING:
     from jaxlab.train.checkpoint import Checkpoints
 
-__all__ = ["Checkpoints", "Ema", "TrainState", "apply_updates", "fit", "init_state", "make_run", "make_train_step", "step_fn"]
+__all__ = [
+    "Checkpoints",
+    "Ema",
+    "TrainState",
+    "apply_updates",
+    "evaluate",
+    "fit",
+    "init_run",
+    "init_state",
+    "make_run",
+    "make_train_step",
+    "step_fn",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,16 +1,16 @@
 """A whole run, or a stretch of one, as a single compiled program: steps scanned, epochs in the graph."""
 
 from collections.abc import Callable
-from typing import Unpack
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int32, PyTree
+from jaxtyping import Array, Int32, Key, PyTree
 
 from jaxlab.core import hyper
 from jaxlab.train import data as examples_of
 from jaxlab.train.objective import LossFn, Metrics
-from jaxlab.train.state import Build, TrainState
+from jaxlab.train.state import Build, TrainState, init_state
 from jaxlab.train.step import StepFn, StepOptions, step_fn
 
 RunFn = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
@@ -23,6 +23,7 @@ def make_run(
     batch_size: int,
     steps: int,
     total_steps: int | None = None,
+    validation_fraction: float = 0.0,
     **options: Unpack[StepOptions],
 ) -> RunFn:
     """A jitted stretch of ``steps`` training steps on data that fit the device: ``run(state, data)``.
@@ -36,6 +37,7 @@ def make_run(
       steps: how many steps a call takes (static).
       total_steps: how many the whole run will take, if more than ``steps``: checked against the 32 bits in
         which examples are counted.
+      validation_fraction: the part of the data, drawn by the state's key, that is kept from training.
 
     Returns:
       ``(state, data) -> (state, metrics)``: ``data`` is any tree of arrays with a leading axis of
@@ -59,12 +61,30 @@ def make_run(
     step = step_fn(loss_fn, build, **options)
 
     def batch_of(state: TrainState, data: PyTree) -> PyTree:
-        chosen = examples_of.batch_indices(
-            state.key, state.step, examples=examples_of.count(data), batch_size=batch_size
-        )
-        return examples_of.take(data, chosen)
+        training, _ = examples_of.split_sizes(examples_of.count(data), validation_fraction)
+        return training_batch(state, data, training=training, batch_size=batch_size)
 
     return jax.jit(scan_steps(step, batch_of, steps), donate_argnums=0)
+
+
+def init_run(
+    init: Callable[[Array], PyTree], build: Build, hyperparams: PyTree, *, key: Key[Array, ""], **options: Any
+) -> TrainState:
+    """The state before a run's first step, all of it decided by one key.
+
+    Args:
+      init: ``key -> params``.
+      build, hyperparams, options: as in :func:`~jaxlab.train.state.init_state`.
+      key: initial parameters, split of the data, order of the batches and noise follow from it.
+    """
+    params_key, run_key = run_keys(key)
+    return init_state(init(params_key), build, hyperparams, key=run_key, **options)
+
+
+def run_keys(key: Key[Array, ""]) -> tuple[Key[Array, ""], Key[Array, ""]]:
+    """A seed's key as the key of the initial parameters and that of all else."""
+    params_key, run_key = jax.random.split(key)
+    return params_key, run_key
 
 
 def scan_steps(step: StepFn, batch_of: Callable[[TrainState, PyTree], PyTree], steps: int) -> RunFn:
@@ -86,10 +106,10 @@ def training_batch(state: TrainState, data: PyTree, *, training: int, batch_size
       data: the pool.
       training: how many of the pool's examples train (see :func:`~jaxlab.train.data.split_sizes`).
     """
-    index: Int32[Array, " b"] = examples_of.batch_indices(
-        state.key, state.step, examples=training, batch_size=batch_size
-    )
-    chosen = examples_of.split_indices(state.key, index, pool=examples_of.count(data))
+    index = examples_of.batch_indices(state.key, state.step, examples=training, batch_size=batch_size)
+    pool = examples_of.count(data)
+    # Without validation there is nothing to split off, and no need to shuffle twice.
+    chosen = index if training == pool else examples_of.split_indices(state.key, index, pool=pool)
     return examples_of.take(data, chosen)
 
 

@@ -1,0 +1,1 @@
+"""One question a module: ``python -m experiments.NAME --help``."""

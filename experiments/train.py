@@ -1,0 +1,250 @@
+"""What does this recipe reach on this task?
+
+    python -m experiments.train
+    python -m experiments.train --task fashion_mnist_cnn --seed 1
+    python -m experiments.train --task digits_mlp --optimizer lion --hyperparams learning_rate 1e-3 total_steps 1000
+    python -m experiments.train --resume runs/train/2026-01-31-120000
+
+Trains one recipe, by default the task's own, and scores it on the test set after the last step. Every stretch
+of the run is one compiled program; between two the metrics are logged (log.jsonl) and the state is saved. A
+run that was stopped goes on with --resume DIR and ends with the bits that it would have had.
+"""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from experiments import cli
+from jaxlab import report, tasks, verdict
+from jaxlab.core import hyper
+from jaxlab.optimizers import Recipe
+from jaxlab.precision import as_policy
+from jaxlab.train import Checkpoints, TrainState, evaluate, init_run, make_run
+from jaxlab.train.data import count, split_sizes
+from jaxlab.train.run import validation_indices
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What to train."""
+
+    task: str = "digits_mlp"
+    """A built-in task, or your own as package.module:object."""
+    optimizer: str | None = None
+    """By default the task's recipe; with another optimizer or schedule give its hyperparams."""
+    schedule: str | None = None
+    """Of the learning rate; by default the task's."""
+    hyperparams: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Numbers in place of the recipe's: --hyperparams learning_rate 0.01 b1 0.95."""
+    steps: int | None = None
+    """By default the task's; the recipe's lengths are scaled with it."""
+    batch_size: int | None = None
+    """By default the task's."""
+    seed: int = 0
+    """Initial parameters, split and batches follow from it."""
+    precision: str | None = None
+    """float32, bfloat16 or float16 compute; by default what the task's data have."""
+    evaluations: int = 20
+    """How often the run is evaluated, logged and saved."""
+    out: Path | None = None
+    """Where to write; by default runs/train/<time>."""
+    resume: Path | None = None
+    """A folder of a run that was stopped; all other options are that run's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A configuration, checked and spelled out."""
+
+    config: Config
+    task: tasks.Task
+    recipe: Recipe
+    hyperparams: dict[str, float]
+    steps: int
+    batch_size: int
+    out: Path
+
+
+def prepare(config: Config) -> Plan:
+    """Checks everything that can be checked without training."""
+    if config.resume is not None:
+        config = saved_config(config)
+    task = tasks.get(config.task)
+    steps = hyper.integer("steps", task.steps if config.steps is None else config.steps, at_least=1)
+    batch_size = hyper.integer(
+        "batch_size", task.batch_size if config.batch_size is None else config.batch_size, at_least=1
+    )
+    hyper.integer("evaluations", config.evaluations, at_least=1)
+    hyper.integer("seed", config.seed, at_least=0)
+    as_policy(config.precision)
+    recipe = dataclasses.replace(
+        task.recipe, optimizer=config.optimizer or task.recipe.optimizer, schedule=config.schedule or task.recipe.schedule
+    )
+    own = task.default_hyperparams(steps) if recipe == task.recipe else {}
+    hyperparams = recipe.hyperparams({**own, **config.hyperparams})
+    tasks.check(task, jax.random.key(config.seed))
+    out = config.resume or cli.out_folder(config.out, "train")
+    return Plan(config, task, recipe, hyperparams, steps, batch_size, out)
+
+
+def saved_config(config: Config) -> Config:
+    """The configuration of the run in ``config.resume``."""
+    folder, alone = config.resume, dataclasses.replace(config, resume=None)
+    assert folder is not None
+    if alone != Config():
+        raise ValueError("resume: accepted without other options; they are those of the run that goes on")
+    if not (folder / "config.json").exists():
+        raise ValueError(f"resume = {str(folder)!r} holds no config.json: accepted is the folder of a run that was stopped")
+    if (folder / "results.json").exists():
+        raise ValueError(f"resume = {str(folder)!r}: that run is complete, its page is {folder / 'report.html'}")
+    return Config(**json.loads((folder / "config.json").read_text()) | {"resume": folder})
+
+
+def run(plan: Plan) -> None:
+    """Trains in stretches, scores the test set, writes the page."""
+    console, began = Console(), time.perf_counter()
+    task, config = plan.task, plan.config
+    console.print(f"[bold]{task.name}[/]: {task.description}")
+    console.print(f"{plan.recipe.optimizer}, {plan.recipe.schedule}: {shown(plan.hyperparams)}")
+    if config.resume is None:
+        (plan.out / "config.json").write_text(json.dumps(dataclasses.asdict(config) | {"out": None, "resume": None}))
+
+    data, test = jax.device_put((task.data, task.test))
+    every = max(1, plan.steps // config.evaluations)
+    validate = jax.jit(lambda state, data: evaluate(task.loss, state.params, data, held_out(task, state)))
+    state = init_run(
+        task.init, plan.recipe.build, plan.hyperparams, key=jax.random.key(config.seed), policy=config.precision
+    )
+    with Checkpoints(plan.out / "checkpoints") as checkpoints:
+        log = Log(plan.out / "log.jsonl", console, plan.steps)
+        if config.resume is not None and checkpoints.steps():
+            state = checkpoints.restore(state)
+            log.go_back_to(int(state.step))
+        while (done := int(state.step)) < plan.steps:
+            stretch = make_stretch(plan, min(every, plan.steps - done))
+            state, metrics = stretch(state, data)
+            trained = jax.tree.map(lambda values: float(np.mean(values)), {"loss": metrics["loss"]})
+            last = {name: float(metrics[name][-1]) for name in ("learning_rate", "grad_norm", "skipped")}
+            checked = {f"validation_{name}": float(value) for name, value in validate(state, data).items()}
+            log.add(int(state.step), {**trained, **last, **checked})
+            checkpoints.save(int(state.step), state)
+    scores = jax.jit(lambda params, test: evaluate(task.loss, params, test))(state.params, test)
+    results = summarize(plan, log.records, {name: float(value) for name, value in scores.items()}, began)
+    console.print(f"[bold]{results['verdict']}[/]")
+    console.print(f"{report.write(results, plan.out)} ({results['seconds']['total']:.0f} s)")
+
+
+_STRETCHES: dict[int, Any] = {}
+
+
+def make_stretch(plan: Plan, steps: int) -> Any:
+    """The compiled stretch of so many steps; a run needs one, or two where its length is no multiple."""
+    if steps not in _STRETCHES:
+        _STRETCHES[steps] = make_run(
+            plan.task.loss,
+            plan.recipe.build,
+            batch_size=plan.batch_size,
+            steps=steps,
+            total_steps=plan.steps,
+            validation_fraction=plan.task.validation_fraction,
+            policy=plan.config.precision,
+        )
+    return _STRETCHES[steps]
+
+
+def held_out(task: tasks.Task, state: TrainState) -> jax.Array:
+    """The examples that this run does not train on."""
+    pool = count(task.data)
+    training, _ = split_sizes(pool, task.validation_fraction)
+    return validation_indices(state.key, pool=pool, training=training)
+
+
+class Log:
+    """Metrics as lines of JSON, shown as they come."""
+
+    def __init__(self, path: Path, console: Console, steps: int) -> None:
+        self.path, self.console, self.steps = path, console, steps
+        self.records: list[dict[str, float]] = []
+        self.began = time.perf_counter()
+
+    def go_back_to(self, step: int) -> None:
+        """Forgets what was logged after a step: the run goes on from there."""
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        self.records = [record for record in map(json.loads, lines) if record["step"] <= step]
+        self.path.write_text("".join(json.dumps(record) + "\n" for record in self.records))
+        self.console.print(f"goes on after step {step}")
+
+    def add(self, step: int, metrics: dict[str, float]) -> None:
+        """Writes and shows one record."""
+        self.records.append({"step": step, **metrics})
+        with self.path.open("a") as file:
+            file.write(json.dumps(self.records[-1]) + "\n")
+        self.console.print(f"step {step:>6}/{self.steps}  {shown(metrics)}  {time.perf_counter() - self.began:.0f} s")
+
+
+def shown(numbers: dict[str, float]) -> str:
+    """Numbers on one line."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+
+
+def summarize(plan: Plan, records: list[dict[str, float]], scores: dict[str, float], began: float) -> dict[str, Any]:
+    """The run in the form of results.json."""
+    task, total = plan.task, time.perf_counter() - began
+    score = scores[task.metric]
+    measure = verdict.Measure(task.metric, task.unit, task.higher_is_better)
+    arm = {
+        "name": plan.recipe.optimizer,
+        "optimizer": plan.recipe.optimizer,
+        "schedule": plan.recipe.schedule,
+        "reference": plan.recipe.info.reference,
+        "hyperparams": plan.hyperparams,
+        "tuning": None,
+        "report": {
+            "seeds": [plan.config.seed],
+            "test": [score],
+            "mean": score,
+            "interval": [None, None],
+            "diverged": int(not np.isfinite(score)),
+        },
+        "curves": {
+            "steps": [int(record["step"]) for record in records],
+            "validation": [[record[f"validation_{task.metric}"] for record in records]],
+            "train_loss": [[record["loss"] for record in records]],
+        },
+        "cost": {
+            "seconds_tuning": 0.0,
+            "seconds_report": total,
+            "compile_seconds": 0.0,
+            "state_bytes_per_param": plan.recipe.info.state_bytes_per_param,
+        },
+    }
+    return {
+        "schema": report.SCHEMA,
+        "experiment": "train",
+        "question": f"What does {plan.recipe.optimizer} reach on {task.name}?",
+        "command": cli.command("experiments.train"),
+        "environment": report.environment(),
+        "config": dataclasses.asdict(plan.config) | {"steps": plan.steps, "batch_size": plan.batch_size},
+        "task": {
+            "name": task.name,
+            "metric": task.metric,
+            "unit": task.unit,
+            "higher_is_better": task.higher_is_better,
+            "target": task.target,
+            "description": task.description,
+        },
+        "arms": [arm],
+        "comparisons": [],
+        "verdict": f"{plan.recipe.optimizer} reaches a test {measure.name} of {measure.value(score)} with one seed.",
+        "seconds": {"total": total, "compile": 0.0},
+    }
+
+
+if __name__ == "__main__":
+    cli.main(Config, prepare, run, __doc__)

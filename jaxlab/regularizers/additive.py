@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from jaxlab.core import hyper, tree
 
@@ -48,14 +48,14 @@ def add_term(
                 "params = None: a regularizer needs the parameters, call tx.update(updates, state, params)"
             )
 
-        def add(u: Array | None, p: Array, amount: Array | None) -> Array | None:
+        def add(u: ArrayLike | None, p: Any, amount: hyper.Scalar | None) -> ArrayLike | None:
             if u is None or amount is None:
                 return u
             for role, leaf in (("an update", u), ("a parameter", p)):
                 if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
                     raise TypeError(f"{role} has dtype {jnp.result_type(leaf)}: accepted are real floating arrays")
             full = hyper.arithmetic_dtype()
-            total = jnp.asarray(u, full) + amount * term(jnp.asarray(p, full))
+            total = jnp.asarray(u, full) + jnp.asarray(amount) * term(jnp.asarray(p, full))
             return total.astype(jnp.result_type(u))
 
         amounts = amounts_like(params, rules, mask)
@@ -79,7 +79,7 @@ def penalty(
     return jnp.asarray(sum(jax.tree.leaves(parts)), full)
 
 
-def as_rules(strength: Strength) -> list[tuple[str, Array]]:
+def as_rules(strength: Strength) -> list[tuple[str, hyper.Scalar]]:
     """A strength, validated, as rules: a number is the rule that fits every leaf."""
     if not isinstance(strength, Sequence):
         return [("", hyper.number("strength", strength, "[0, inf)"))]
@@ -93,7 +93,7 @@ def as_rules(strength: Strength) -> list[tuple[str, Array]]:
     return [(pattern, hyper.number(f"strength[{pattern!r}]", amount, "[0, inf)")) for pattern, amount in strength]
 
 
-def amounts_like(params: PyTree, rules: tree.Rules[Array], mask: tree.Mask) -> PyTree:
+def amounts_like(params: PyTree, rules: tree.Rules[hyper.Scalar], mask: tree.Mask) -> PyTree:
     """The strength of each leaf, in a tree like ``params``: a number, or None where the mask leaves it out."""
     chosen = tree.resolve_mask(mask, params)
     named = zip(tree.names(params), chosen, strict=True)

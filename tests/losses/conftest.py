@@ -7,7 +7,6 @@ import pytest
 @pytest.fixture
 def x64():
     """64-bit arithmetic for one test."""
-    before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)
     yield
-    jax.config.update("jax_enable_x64", before)
+    jax.config.update("jax_enable_x64", False)

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -87,6 +88,13 @@ def test_labels_of_every_width_find_the_ignored(dtype):
         np.testing.assert_allclose(found, np.mean(values[ignored != LABELS]), rtol=1e-6)
 
 
+def test_narrow_labels_do_not_wrap():
+    # In eight bits 156 is -100, and 300 classes are 44.
+    logits, labels = np.zeros((2, 300), np.float32), np.array([156, 3], np.uint8)
+    found = losses.cross_entropy(logits, labels, ignore_index=-100, reduction="none")
+    np.testing.assert_allclose(found, np.log([300, 300]), rtol=1e-6)
+
+
 def test_what_is_ignored_may_be_nan():
     logits = LOGITS.copy()
     logits[3] = np.nan
@@ -143,7 +151,8 @@ def test_bad_arguments_are_named():
         losses.cross_entropy(LOGITS, LABELS[None, None])
     with pytest.raises(ValueError, match="ignore_index = -100: accepted is None where labels are probabilities"):
         losses.cross_entropy(LOGITS, np.eye(5)[LABELS], ignore_index=-100)
-    with pytest.raises(TypeError, match=r"ignore_index = 1.5"):
-        losses.cross_entropy(LOGITS, LABELS, ignore_index=1.5)
+    options: dict[str, Any] = {"ignore_index": 1.5}
+    with pytest.raises(TypeError, match=r"ignore_index = 1\.5"):
+        losses.cross_entropy(LOGITS, LABELS, **options)
     with pytest.raises(ValueError, match="at least one axis, of classes"):
         losses.cross_entropy(1.0, 1.0)

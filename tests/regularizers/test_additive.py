@@ -1,5 +1,7 @@
 """The mechanism that all additive regularizers share: strengths, masks, dtypes, trees with gaps."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,11 @@ def square(p):
     return p**2
 
 
+def once(tx, updates, params) -> Any:
+    """One update from a fresh state."""
+    return tx.update(updates, tx.init(params), params)[0]
+
+
 def tree_of(value, dtype=jnp.float32):
     return {
         "dense": {"kernel": jnp.full((2, 3), value, dtype), "bias": jnp.full(3, value, dtype)},
@@ -24,8 +31,7 @@ def tree_of(value, dtype=jnp.float32):
 
 def added(strength, mask, params):
     """What the transform adds to updates of zero, one number for each leaf."""
-    tx = add_term(square, strength, mask)
-    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    updates = once(add_term(square, strength, mask), jax.tree.map(jnp.zeros_like, params), params)
     return [leaf.ravel()[0].item() for leaf in jax.tree.leaves(updates)]
 
 
@@ -51,9 +57,8 @@ def test_strength_and_mask(strength, mask, expected):
 
 
 def test_masked_leaves_pass_untouched():
-    tx = add_term(square, 0.5, "matrices")
     updates = tree_of(3.0, jnp.bfloat16)
-    out, _ = tx.update(updates, tx.init(PARAMS), PARAMS)
+    out = once(add_term(square, 0.5, "matrices"), updates, PARAMS)
     assert out["dense"]["bias"] is updates["dense"]["bias"]
 
 
@@ -62,36 +67,32 @@ def test_masked_leaves_pass_untouched():
 def test_full_precision_inside_and_the_updates_dtype_outside(update_dtype, param_dtype):
     # 300^2 overflows float16 and 1 + 2^-8 is 1 in bfloat16; their combination is exact in all three.
     u, p = jnp.full(2, 1.0, update_dtype), jnp.full(2, 300.0, param_dtype)
-    tx = add_term(square, 2.0**-8)
-    out, _ = tx.update(u, tx.init(p), p)
+    out = once(add_term(square, 2.0**-8), u, p)
     assert out.dtype == update_dtype
     np.testing.assert_array_equal(out, np.float32(1 + 90000 / 256).astype(out.dtype))
 
 
 def test_float64_under_x64(x64):
     p = jnp.full(2, 1 / 3)
-    tx = add_term(square, 0.1)
-    out, _ = tx.update(jnp.zeros(2), tx.init(p), p)
-    np.testing.assert_allclose(out, 0.1 / 9, rtol=1e-15)
+    np.testing.assert_allclose(once(add_term(square, 0.1), jnp.zeros(2), p), 0.1 / 9, rtol=1e-15)
 
 
 def test_gaps_in_trees():
     params = {"a": jnp.ones(2), "b": jnp.ones(2), "c": None, "d": jnp.zeros((0, 3)), "e": ()}
     updates = {"a": jnp.ones(2), "b": None, "c": None, "d": jnp.zeros((0, 3)), "e": ()}
-    tx = add_term(square, 0.5)
-    out, _ = tx.update(updates, tx.init(params), params)
+    out = once(add_term(square, 0.5), updates, params)
     assert out["a"].tolist() == [1.5, 1.5]
     assert out["b"] is None
     assert out["d"].shape == (0, 3)
     assert jax.tree.structure(out) == jax.tree.structure(updates)
-    assert tx.update({}, tx.init({}), {})[0] == {}
+    assert once(add_term(square, 0.5), {}, {}) == {}
 
 
 def test_inside_optax_masked():
     params = {"a": jnp.ones(2), "b": jnp.ones(2)}
     for mask in (None, [("a", True)], {"a": True, "b": False}):
         tx = optax.masked(add_term(square, 0.5, mask), {"a": True, "b": False})
-        out, _ = tx.update(params, tx.init(params), params)
+        out = once(tx, params, params)
         assert [leaf.tolist() for leaf in jax.tree.leaves(out)] == [[1.5, 1.5], [1.0, 1.0]]
 
 
@@ -102,8 +103,7 @@ def test_nnx_state_masks_and_trees():
     for params in (state, nnx.to_pure_dict(state)):
         zeros = jax.tree.map(jnp.zeros_like, params)
         for form in (mask, [("bias$", True), (".*", False)]):
-            tx = add_term(square, 0.5, form)
-            out, _ = tx.update(zeros, tx.init(params), params)
+            out = once(add_term(square, 0.5, form), zeros, params)
             assert jax.tree.structure(out) == jax.tree.structure(zeros)
             bias, kernel = jax.tree.leaves(out)
             assert bias.tolist() == [0.5] * 3
@@ -125,8 +125,7 @@ def test_strengths_trace_and_vmap():
     @jax.jit
     def step(strength, bias, params):
         traces.append(1)
-        tx = add_term(square, [("bias", bias), (".*", strength)])
-        return tx.update(params, tx.init(params), params)[0]
+        return once(add_term(square, [("bias", bias), (".*", strength)]), params, params)
 
     numbers = jnp.array([0.0, 0.25, 3.0]), jnp.array([1.0, 0.0, 0.5])
     alone = [step(a, b, PARAMS) for a, b in zip(*numbers, strict=True)]
@@ -134,8 +133,8 @@ def test_strengths_trace_and_vmap():
     together = jax.vmap(step, in_axes=(0, 0, None))(*numbers, PARAMS)
     for i, one in enumerate(alone):
         jax.tree.map(np.testing.assert_array_equal, one, jax.tree.map(lambda leaf, i=i: leaf[i], together))
-        tx = add_term(square, [("bias", float(numbers[1][i])), (".*", float(numbers[0][i]))])
-        jax.tree.map(np.testing.assert_array_equal, one, tx.update(PARAMS, tx.init(PARAMS), PARAMS)[0])
+        rules = [("bias", float(numbers[1][i])), (".*", float(numbers[0][i]))]
+        jax.tree.map(np.testing.assert_array_equal, one, once(add_term(square, rules), PARAMS, PARAMS))
 
 
 def test_init_under_eval_shape_and_unknown_extra_arguments():
@@ -173,6 +172,5 @@ def test_bad_rules_are_said_at_once():
 
 @pytest.mark.parametrize(("u", "p"), [(jnp.ones(2, int), jnp.ones(2)), (jnp.ones(2), jnp.ones(2, complex))])
 def test_what_is_no_real_floating_array_is_refused(u, p):
-    tx = add_term(square, 0.5)
     with pytest.raises(TypeError, match="accepted are real floating arrays"):
-        tx.update(u, tx.init(p), p)
+        once(add_term(square, 0.5), u, p)

@@ -2,8 +2,10 @@
 
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
+import optax
 
 from jaxlab import schedules
 
@@ -32,4 +34,5 @@ def test_a_number_is_a_constant_schedule():
 
 
 def test_a_foreign_schedule_will_do():
-    assert schedules.warmup(lambda step: 1 / (1 + step), 2)(np.arange(4)).tolist() == [0.0, 0.5, 1.0, 0.5]
+    foreign: Any = optax.exponential_decay(1.0, transition_steps=1, decay_rate=0.5)
+    assert schedules.warmup(foreign, 2)(np.arange(4)).tolist() == [0.0, 0.5, 1.0, 0.5]

@@ -1,0 +1,192 @@
+"""The table of the law suite: every registered transform, and the one tree that all of them meet.
+
+A transform joins by being registered. A new kind of transform (modifiers, loss-driven schedules) joins with
+one function here that turns its registry into subjects.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxlab import optimizers, regularizers
+from jaxlab.core import hyper
+
+ALTERNATIVES = {"nesterov": True, "decay_mask": "matrices", "state_dtype": "bfloat16"}
+"""The other value of each static argument: one subject each, beside the one with the defaults."""
+
+OFF_BY_DEFAULT = {"momentum": 0.8}
+"""Numbers whose default is None: what they are when they are on."""
+
+AT_REST = {"weight_decay": 0.0, "strength": 0.0}
+"""What must be zero for a transform to move nothing where the gradient is zero."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """One transform under the laws.
+
+    Attributes:
+      name: for the test's id.
+      build: ``build(hyperparams) -> transform``, traceable.
+      hyperparams: every number it takes.
+      plain: whether all static arguments have their defaults; laws about containers take these alone.
+      needs_params: whether ``update`` must be given the parameters.
+      low_bit: whether its state is rounded to bfloat16.
+    """
+
+    name: str
+    build: Callable[[Mapping], optax.GradientTransformationExtraArgs] = dataclasses.field(compare=False)
+    hyperparams: Mapping[str, float] = dataclasses.field(compare=False)
+    plain: bool
+    needs_params: bool
+    low_bit: bool = False
+
+    def transform(self) -> optax.GradientTransformationExtraArgs:
+        """Built from numbers, as a user does it."""
+        return self.build(self.hyperparams)
+
+
+def _optimizers() -> Iterator[Subject]:
+    for name in optimizers.names():
+        info = optimizers.get(name)
+        numbers = {key: value for key, value in info.hyperparams.items() if value is not None}
+        optional = {key: OFF_BY_DEFAULT[key] for key in info.hyperparams if key not in numbers}
+        # A weight decay of zero by default would hide the decay from the laws.
+        numbers = {"learning_rate": 0.1} | numbers | ({"weight_decay": 0.1} if "weight_decay" in numbers else {})
+
+        def subject(label, static, hyperparams, name=name, info=info):
+            return Subject(
+                name=f"{name}{label}",
+                build=lambda h: info.factory(**h, **static),
+                hyperparams=hyperparams,
+                plain=not label,
+                needs_params=info.needs_params,
+                low_bit=static.get("state_dtype") == "bfloat16",
+            )
+
+        yield subject("", {}, numbers)
+        for key, value in optional.items():
+            yield subject(f"-{key}", {}, numbers | {key: value})
+        for key in info.static:
+            yield subject(f"-{key}={ALTERNATIVES[key]}", {key: ALTERNATIVES[key]}, numbers | optional)
+
+
+def _regularizers() -> Iterator[Subject]:
+    for name in regularizers.names():
+        info = regularizers.get(name)
+        for label, mask in (("", None), ("-matrices", "matrices")):
+            yield Subject(
+                name=f"{name}{label}",
+                build=lambda h, info=info, mask=mask: info.factory(h["strength"], mask=mask),
+                hyperparams={"strength": 0.1},
+                plain=not label,
+                needs_params=True,
+            )
+
+
+SUBJECTS = (*_optimizers(), *_regularizers())
+PLAIN = tuple(subject for subject in SUBJECTS if subject.plain)
+
+# Rounding is the engine's: where a law costs a compilation of its own, one optimizer with a signed and an unsigned
+# slot stands for all that are stored low-bit.
+ROUNDED = tuple(subject for subject in SUBJECTS if subject.name == "adam-state_dtype=bfloat16")
+DISTINCT = (*(subject for subject in SUBJECTS if not subject.low_bit), *ROUNDED)
+
+# The one tree: every rank from 0 to 5, a size of zero, every pair of dtypes that gradient and parameter have.
+_LEAVES = {
+    "scalar": ((), "float32", "float32"),
+    "empty": ((0, 3), "float32", "float32"),
+    "vector": ((5,), "bfloat16", "bfloat16"),
+    "matrix": ((3, 4), "float16", "float16"),
+    "third": ((3, 4), "float32", "bfloat16"),
+    "fourth": ((2, 1, 3, 2), "bfloat16", "float32"),
+    "fifth": ((1, 2, 1, 3, 2), "float16", "float32"),
+}
+
+
+def gradients(seed: int, scale: float = 1.0) -> dict:
+    """The tree of gradients: another one for each seed."""
+    rng = np.random.default_rng(seed)
+    flat = {name: rng.standard_normal(shape) * scale for name, (shape, _, _) in _LEAVES.items()}
+    return _nested({name: jnp.asarray(flat[name], dtype) for name, (_, dtype, _) in _LEAVES.items()})
+
+
+def constant_gradients(value: float) -> dict:
+    """The tree of gradients, the same number everywhere: the nearest finite one where the dtype has it not."""
+
+    def one(leaf):
+        limit = float(jnp.finfo(leaf.dtype).max)
+        return jnp.full_like(leaf, np.clip(value, -limit, limit) if np.isfinite(value) else value)
+
+    return jax.tree.map(one, gradients(0))
+
+
+def parameters() -> dict:
+    """The tree of parameters: fresh buffers at every call, which may be donated."""
+    rng = np.random.default_rng(1000)
+    flat = {name: rng.standard_normal(shape) for name, (shape, _, _) in _LEAVES.items()}
+    return _nested({name: jnp.asarray(flat[name], dtype) for name, (_, _, dtype) in _LEAVES.items()})
+
+
+def _nested(leaves: dict) -> dict:
+    """Dicts, lists and tuples in one another."""
+    low, high = [leaves[name] for name in ("scalar", "empty", "vector")], ("matrix", "third", "fourth")
+    return {"low": low, "high": tuple({"kernel": leaves[name]} for name in high), "fifth": leaves["fifth"]}
+
+
+@dataclasses.dataclass
+class Program:
+    """A compiled ``step(hyperparams, grads, state, params) -> (updates, state)``, and how often it was traced."""
+
+    step: Callable
+    traces: list
+
+
+@functools.cache
+def program(subject: Subject) -> Program:
+    """The program that all laws about this subject share."""
+    traces = []
+
+    def step(hyperparams, grads, state, params):
+        traces.append(hyperparams)
+        return subject.build(hyperparams).update(grads, state, params)
+
+    return Program(jax.jit(step), traces)
+
+
+def run(subject: Subject, sequence: list, hyperparams: Mapping | None = None) -> tuple[list, object]:
+    """The shared program over a sequence of gradients from a fresh state: all updates, and the last state."""
+    numbers = hyper.canonical(dict(hyperparams or subject.hyperparams))
+    state, params, updates = subject.build(numbers).init(parameters()), parameters(), []
+    for grads in sequence:
+        update, state = program(subject).step(numbers, grads, state, params)
+        updates.append(update)
+    return updates, state
+
+
+def assert_near(actual, wanted, low_bit: bool = False) -> None:
+    """Leaf by leaf: the same structure and dtypes, and a difference of a few units in the last place.
+
+    Two programs of the same arithmetic differ by fused operations; where state is rounded stochastically to
+    bfloat16 that may tip a value to its other neighbour.
+    """
+    assert jax.tree.structure(actual) == jax.tree.structure(wanted)
+    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(actual), jax.tree.leaves(wanted), strict=True):
+        assert a.dtype == b.dtype, path
+        if not jnp.issubdtype(a.dtype, jnp.floating):
+            np.testing.assert_array_equal(a, b)
+            continue
+        ulp = float(jnp.finfo(jnp.bfloat16 if low_bit else a.dtype).eps)
+        x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        assert np.linalg.norm(x - y) <= 8 * ulp * np.linalg.norm(y) + 1e-12, (path, x, y)
+        assert np.all(np.isfinite(x)), path
+
+
+def types(tree) -> list:
+    """Structure, shapes, dtypes and weak types."""
+    return [jax.tree.structure(tree), *(jax.typeof(leaf) for leaf in jax.tree.leaves(tree))]

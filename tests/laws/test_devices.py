@@ -1,0 +1,106 @@
+"""One device equals eight, whatever the layout, and state lies where its parameter lies.
+
+In 64 bits: elements whose true gradient is zero would otherwise move by the rate times a sign of rounding
+noise, which every layout draws anew. Data-parallel, FSDP, tensor-parallel and mixed leaves share one program.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from laws.subjects import PLAIN, ROUNDED
+
+every = pytest.mark.parametrize("subject", PLAIN + ROUNDED, ids=lambda subject: subject.name)
+
+LAYOUT = {
+    "data": P(),
+    "fsdp": P("data"),
+    "tensor": P(None, "model"),
+    "both": P("data", "model"),
+    "bias": P(("data", "model")),
+}
+STEPS = 3
+
+
+@pytest.fixture(autouse=True)
+def _x64():
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+def _mesh(devices: int, kind: AxisType) -> Mesh:
+    shape = (4, 2) if devices == 8 else (1, 1)
+    return jax.make_mesh(shape, ("data", "model"), axis_types=(kind, kind), devices=jax.devices()[:devices])
+
+
+def _parameters(mesh: Mesh) -> dict:
+    rng = np.random.default_rng(0)
+    values = {name: rng.standard_normal((8,) if name == "bias" else (8, 4)) for name in LAYOUT}
+    return {name: jax.device_put(value, NamedSharding(mesh, LAYOUT[name])) for name, value in values.items()}
+
+
+@functools.cache
+def _gradients(mesh: Mesh) -> list[dict]:
+    """Of a loss over a batch that is spread over the devices: every gradient is a sum over them."""
+    move = jax.sharding.reshard if AxisType.Explicit in mesh.axis_types else jax.lax.with_sharding_constraint
+
+    def loss(params, batch):
+        whole = {name: move(p, NamedSharding(mesh, P())).ravel() for name, p in params.items()}
+        return sum(jnp.mean(jnp.sin(batch[:, None] * p + 0.3)) for p in whole.values())
+
+    params = _parameters(mesh)
+    places = {name: p.sharding for name, p in params.items()}
+    gradient = jax.jit(jax.grad(loss), out_shardings=places)
+    batches = np.random.default_rng(1).standard_normal((STEPS, 16))
+    return [gradient(params, jax.device_put(batch, NamedSharding(mesh, P("data")))) for batch in batches]
+
+
+def _train(subject, mesh: Mesh) -> tuple[dict, object]:
+    tx, params = subject.transform(), _parameters(mesh)
+    state = tx.init(params)
+    _assert_state_follows(state, params)
+
+    @jax.jit
+    def step(params, state, grads):
+        updates, state = tx.update(grads, state, params)
+        return jax.tree.map(jnp.add, params, updates), state
+
+    for grads in _gradients(mesh):
+        params, state = step(params, state, grads)
+    _assert_state_follows(state, params)
+    return params, state
+
+
+def _assert_state_follows(state, params) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        owner = getattr(path[-1], "key", None)
+        if leaf.ndim:
+            assert leaf.sharding.is_equivalent_to(params[owner].sharding, leaf.ndim), (path, leaf.sharding)
+        else:
+            assert leaf.is_fully_replicated, path
+
+
+@functools.cache
+def _on_one_device(subject) -> tuple[dict, object]:
+    return _train(subject, _mesh(1, AxisType.Auto))
+
+
+@every
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=lambda kind: kind.name)
+def test_eight_devices_equal_one(subject, kind):
+    mesh = _mesh(8, kind)
+    wanted, wanted_state = _on_one_device(subject)
+    params, state = _train(subject, mesh)
+    for name, leaf in params.items():
+        assert leaf.sharding.is_equivalent_to(NamedSharding(mesh, LAYOUT[name]), leaf.ndim)
+        np.testing.assert_allclose(leaf, wanted[name], rtol=1e-11, atol=1e-13)
+    for leaf, other in zip(jax.tree.leaves(state), jax.tree.leaves(wanted_state), strict=True):
+        if leaf.dtype == jnp.bfloat16:
+            np.testing.assert_array_equal(leaf, other)
+        else:
+            np.testing.assert_allclose(leaf, other, rtol=1e-11, atol=1e-13)

@@ -1,0 +1,23 @@
+"""The table holds what it should: a law that runs on nothing holds always."""
+
+from laws.subjects import DISTINCT, PLAIN, ROUNDED, SUBJECTS
+
+from jaxlab import optimizers, regularizers
+
+
+def test_every_registered_transform_stands_trial():
+    assert {subject.name for subject in PLAIN} == {*optimizers.names(), *regularizers.names()}
+    assert {subject.name.split("-")[0] for subject in DISTINCT} == {subject.name for subject in PLAIN}
+
+
+def test_every_static_argument_has_a_subject_with_its_other_value():
+    names = [subject.name for subject in SUBJECTS]
+    assert len(names) == len(set(names))
+    for name in optimizers.names():
+        for argument in optimizers.get(name).static:
+            assert any(other.startswith(f"{name}-{argument}=") for other in names)
+
+
+def test_low_bit_state_stands_trial():
+    assert len(ROUNDED) == 1
+    assert sum(subject.low_bit for subject in SUBJECTS) > 1

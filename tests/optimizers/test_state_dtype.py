@@ -1,0 +1,76 @@
+"""State in bfloat16 goes on forgetting, and training with it goes where float32 goes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxlab import optimizers
+from jaxlab.core import tree
+
+STEPS, ELEMENTS = 2000, 256
+
+
+def _after_zero_gradients(tx, slot: str) -> np.ndarray:
+    """A slot that stood at one, after 2,000 gradients of zero."""
+    grads = jnp.zeros(ELEMENTS)
+    state = tx.init(grads)
+    # Of a chain the direction's state comes first.
+    slots = state[0].slots._replace(**{slot: jnp.ones_like(getattr(state[0].slots, slot))})
+    state = (state[0]._replace(slots=slots), *state[1:])
+
+    @jax.jit
+    def run(state):
+        return jax.lax.scan(lambda state, _: (tx.update(grads, state)[1], None), state, length=STEPS)[0]
+
+    return np.asarray(getattr(run(state)[0].slots, slot), np.float64)
+
+
+@pytest.mark.parametrize(
+    ("tx", "slot"),
+    [
+        (optimizers.adam(0.1, b2=0.999, state_dtype="bfloat16"), "v"),
+        (optimizers.rmsprop(0.1, b2=0.999, state_dtype="bfloat16"), "v"),
+        (optimizers.lion(0.1, b2=0.999, weight_decay=0.0, state_dtype="bfloat16"), "m"),
+    ],
+    ids=["adam", "rmsprop", "lion"],
+)
+def test_bfloat16_averages_decay(tx, slot):
+    if slot == "m":
+        inner = tx
+        tx = type(tx)(inner.init, lambda g, s: inner.update(g, s, g))
+    kept = _after_zero_gradients(tx, slot)
+    # 0.999^2000 = 0.1352; the mean of 256 elements, each rounded without bias 2,000 times.
+    assert kept.mean() == pytest.approx(0.999**STEPS, rel=0.05)
+
+
+def test_nearest_rounding_never_decays():
+    """The negative control: what would happen without stochastic rounding, float32 arithmetic or not."""
+
+    def step(v, _):
+        return (0.999 * v.astype(jnp.float32)).astype(jnp.bfloat16), None
+
+    v, _ = jax.lax.scan(step, jnp.ones(ELEMENTS, jnp.bfloat16), length=STEPS)
+    assert np.all(np.asarray(v, np.float32) == 1.0)
+
+
+@pytest.mark.parametrize("name", ["momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"])
+def test_a_quadratic_is_descended_as_in_float32(name):
+    curvature = jnp.logspace(-1, 0, ELEMENTS)
+    rate = 0.3 if name == "adagrad" else 0.02
+
+    def loss_after(state_dtype):
+        tx = optimizers.get(name).factory(rate, state_dtype=state_dtype)
+
+        def step(carry, _):
+            x, state = carry
+            updates, state = tx.update(curvature * x, state, x)
+            return (x + updates, state), None
+
+        x = jnp.ones(ELEMENTS)
+        (x, state), _ = jax.jit(lambda c: jax.lax.scan(step, c, length=60))((x, tx.init(x)))
+        slots = jax.tree.leaves(state[0].slots)
+        assert {leaf.dtype for leaf in slots} == {jnp.dtype(state_dtype)}
+        return float(tree.global_norm(x))
+
+    assert loss_after("bfloat16") == pytest.approx(loss_after("float32"), rel=0.05)

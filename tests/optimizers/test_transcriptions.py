@@ -1,0 +1,132 @@
+"""Every optimizer follows its paper: the float64 transcription, step by step, and no mutant of it."""
+
+import functools
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from references.mutants import MUTANTS
+from references.optimizers import REFERENCES
+
+from jaxlab import optimizers
+
+STEPS = 100
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+
+# The defaults, and numbers that nobody uses, so that no two of them can stand for each other. The last of
+# each list also meets the mutants.
+SETTINGS = {
+    "gradient_descent": [{}],
+    "sgd": [{}, {"momentum": 0.9}, {"momentum": 0.75, "nesterov": True}, {"momentum": 0.6}],
+    "momentum": [{}, {"momentum": 0.6}],
+    "nesterov": [{}, {"momentum": 0.6}],
+    "adagrad": [{}, {"eps": 1e-2, "initial_accumulator": 0.3}],
+    "rmsprop": [{}, {"b2": 0.97, "eps": 1e-4}],
+    "adam": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4}],
+    "adamw": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4, "weight_decay": 0.2}],
+    "lion": [{}, {"b1": 0.8, "b2": 0.93, "weight_decay": 0.2}],
+}
+
+SHAPES = {"scalar": (), "vector": (7,), "matrix": (3, 4), "kernel": (2, 2, 2, 3)}
+
+
+def _sequences() -> tuple[dict, dict]:
+    """100 gradients and parameters: groups of four shapes, each group another kind of gradient."""
+    rng = np.random.default_rng(0)
+
+    def group(scale):
+        return {name: scale * rng.standard_normal((STEPS, *shape)) for name, shape in SHAPES.items()}
+
+    def over_steps(values, factors):
+        return {name: v * factors.reshape((STEPS,) + (1,) * (v.ndim - 1)) for name, v in values.items()}
+
+    gradients = {f"scale {scale:g}": group(scale) for scale in (1e-6, 1e-3, 1.0, 1e3)}
+    gradients["scale wanders"] = over_steps(group(1.0), 10.0 ** rng.uniform(-6, 3, STEPS))
+    gradients["biased"] = {name: v + 2.0 for name, v in group(1.0).items()}
+    # A third of the elements is always zero, of the others a half at any step.
+    sparse = {
+        name: v * (rng.random(v.shape) < 0.5) * (rng.random(v.shape[1:]) < 0.67) for name, v in group(1.0).items()
+    }
+    gradients["zeros among them"] = sparse
+    parameters = {kind: group(1.0) for kind in gradients}
+    as_float32 = functools.partial(jax.tree.map, lambda x: x.astype(np.float32))
+    return as_float32(gradients), as_float32(parameters)
+
+
+GRADIENTS, PARAMETERS = _sequences()
+
+
+def _rate(peak, t):
+    return peak / (1 + (t - 1) / 8)
+
+
+@functools.cache
+def _updates(name: str, static: tuple, numbers: tuple, dtype: str) -> dict:
+    """The real optimizer over all sequences, in one scan; numbers are traced."""
+    sequences = jax.tree.map(lambda x: jnp.asarray(x, dtype), (GRADIENTS, PARAMETERS))
+    traced = {key: jnp.asarray(value, dtype) for key, value in numbers}
+    return jax.tree.map(np.asarray, _compiled(name, static, dtype)(traced, *sequences))
+
+
+@functools.cache
+def _compiled(name: str, static: tuple, dtype: str):
+    def run(numbers, gradients, parameters):
+        tx = optimizers.get(name).factory(
+            lambda step: _rate(0.1, jnp.asarray(step + 1, dtype)), **dict(static), **numbers
+        )
+
+        def step(state, inputs):
+            g, p = inputs
+            updates, state = tx.update(g, state, p)
+            return state, updates
+
+        state = tx.init(jax.tree.map(lambda x: x[0], parameters))
+        return jax.lax.scan(step, state, (gradients, parameters))[1]
+
+    return jax.jit(run)
+
+
+def _discrepancy(name: str, reference, setting: dict, dtype: str) -> float:
+    """The largest relative error of any step in any group: norm of the difference over norm of the reference."""
+    info = optimizers.get(name)
+    numbers = {key: default for key, default in info.hyperparams.items() if default is not None} | setting
+    static = {key: numbers.pop(key) for key in list(numbers) if key in info.static}
+    updates = _updates(name, tuple(static.items()), tuple(numbers.items()), dtype)
+    # The paper's beta is a real number; the check is of the arithmetic, so it gets the beta that was used.
+    exact = {key: float(np.dtype(dtype).type(value)) for key, value in numbers.items()} | static
+    worst = 0.0
+    for kind, gradients in GRADIENTS.items():
+        states = {shape: {} for shape in gradients}
+        for i in range(STEPS):
+            off, size = 0.0, 0.0
+            for shape in gradients:
+                g, p = (np.float64(tree[kind][shape][i]) for tree in (GRADIENTS, PARAMETERS))
+                wanted, states[shape] = reference(g, p, states[shape], i + 1, learning_rate=_rate(0.1, i + 1), **exact)
+                off += np.sum((updates[kind][shape][i] - wanted) ** 2)
+                size += np.sum(wanted**2)
+            worst = max(worst, float(np.sqrt(off / size)))
+    return worst
+
+
+def test_every_optimizer_has_a_transcription_and_mutants():
+    assert set(REFERENCES) == set(MUTANTS) == set(SETTINGS) == set(optimizers.names())
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_settings_name_every_number(name):
+    numbers = set(optimizers.get(name).hyperparams)
+    assert numbers <= set(inspect.signature(REFERENCES[name]).parameters)
+    assert numbers <= set(SETTINGS[name][-1])
+
+
+@pytest.mark.parametrize(("name", "setting"), [(name, s) for name in REFERENCES for s in SETTINGS[name]], ids=str)
+def test_agrees_with_the_transcription(name, setting, dtype):
+    assert _discrepancy(name, REFERENCES[name], setting, dtype) <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name in MUTANTS for wrong in MUTANTS[name]], ids=str)
+def test_refuses_the_mutant(name, wrong, dtype):
+    # Ten times the tolerance: no mutant is refused by a hair.
+    assert _discrepancy(name, MUTANTS[name][wrong], SETTINGS[name][-1], dtype) > 10 * TOLERANCE[dtype]

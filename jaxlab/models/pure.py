@@ -1,0 +1,67 @@
+"""An NNX module as two pure functions over a plain dict of parameters."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Key
+
+from jaxlab.core import hyper, tree
+
+Params = dict[str, Any]
+"""Parameters by name: nested plain dicts of arrays."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PureModel:
+    """A model without a memory; made by :func:`pure`. Its methods can be jitted, mapped and differentiated.
+
+    Attributes:
+      build: ``rngs -> module``.
+      graphdef: the module without its arrays.
+    """
+
+    build: Callable[[nnx.Rngs], nnx.Module]
+    graphdef: nnx.GraphDef[Any]
+
+    def init(self, key: Key[Array, ""]) -> Params:
+        """Fresh parameters, the same for the same key: float32, or float64 under ``jax_enable_x64``."""
+        _, params = nnx.split(self.build(nnx.Rngs(key)), nnx.Param)
+        return tree.cast(nnx.to_pure_dict(params), hyper.arithmetic_dtype())
+
+    def apply(self, params: Params, x: Array, key: Key[Array, ""] | None = None) -> Array:
+        """The module's output on a batch.
+
+        Args:
+          params: as :meth:`init` makes them, in any floating dtype; the model computes in that dtype.
+          x: the batch, examples on the leading axis. Floating inputs are cast to the parameters' dtype.
+          key: for dropout; without one nothing is dropped.
+        """
+        if jnp.issubdtype(x.dtype, jnp.floating):
+            x = x.astype(jnp.result_type(*jax.tree.leaves(params)))
+        return nnx.merge(self.graphdef, params)(x, key)
+
+
+def pure(build: Callable[[nnx.Rngs], nnx.Module]) -> PureModel:
+    """The pure functions ``init`` and ``apply`` of a module.
+
+    Args:
+      build: makes the module from its random number generators. The module is called as ``module(x, key)``
+        and holds no variables but ``nnx.Param``.
+
+    Raises:
+      ValueError: from ``nnx.split``, a module that holds other variables.
+
+    >>> from jaxlab.models import MLP
+    >>> model = pure(lambda rngs: MLP((3, 8, 2), rngs=rngs))
+    >>> params = model.init(jax.random.key(0))
+    >>> jax.tree.map(jnp.shape, params)["dense_1"]
+    {'bias': (2,), 'kernel': (8, 2)}
+    >>> model.apply(params, jnp.ones((5, 3))).shape
+    (5, 2)
+    """
+    graphdef, _ = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))), nnx.Param)
+    return PureModel(build, graphdef)

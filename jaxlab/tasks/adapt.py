@@ -42,7 +42,7 @@ def adapt(obj: Any) -> Task:
           ``key=None`` to evaluate, and ``data``, a tree of arrays with a leading axis of examples. Where it
           has ``test``, that is the test set; else a fifth of the data becomes it, by
           :func:`~jaxlab.tasks.split.train_test_split`. Other fields of a task are taken where it has them;
-          the metric is otherwise the loss.
+          the metric is otherwise the loss. One that names another metric says ``higher_is_better``, too.
         - a function without arguments that returns such an object.
 
     Raises:
@@ -74,6 +74,8 @@ def adapt(obj: Any) -> Task:
     data, test = obj.data, getattr(obj, "test", None)
     if test is None:
         data, test = _split(name, data)
+    if getattr(obj, "metric", "loss") != "loss" and not hasattr(obj, "higher_is_better"):
+        raise TypeError(f"task {name!r} has metric = {obj.metric!r} and lacks higher_is_better: accepted is a bool")
     options = {option: getattr(obj, option) for option in _OPTIONAL if hasattr(obj, option)}
     return Task(
         name=name,

@@ -32,7 +32,8 @@ def check(task: Task, key: Key[Array, ""]) -> None:
     >>> check(jaxlab.tasks.get("line"), jax.random.key(0))
     """
     where = f"task {task.name!r}"
-    pool, test = _examples(where, "data", task.data), _examples(where, "test", task.test)
+    pool = _examples(where, "data", task.data)
+    _examples(where, "test", task.test)
     _check_alike(where, task.data, task.test)
     hyper.integer(f"{where}: batch_size", task.batch_size, at_least=1)
     hyper.integer(f"{where}: steps", task.steps, at_least=1)
@@ -45,7 +46,7 @@ def check(task: Task, key: Key[Array, ""]) -> None:
     init_key, loss_key = jax.random.split(key)
     params = jax.jit(task.init)(init_key)
     _check_params(where, params)
-    batch = jax.tree.map(lambda leaf: leaf[: min(task.batch_size, pool, test)], task.data)
+    batch = jax.tree.map(lambda leaf: leaf[: task.batch_size], task.data)
     for its_key in (loss_key, None):
         result = jax.eval_shape(task.loss, params, batch, its_key)
         _check_result(where, task.metric, result)

@@ -98,6 +98,7 @@ def test_as_an_argument_its_data_are_no_constants():
     ("thing", "message"),
     [
         (types.SimpleNamespace(init=init, data=1), "task 'SimpleNamespace' lacks loss: accepted is an object with"),
+        (own(metric="off"), "has metric = 'off' and lacks higher_is_better: accepted is a bool"),
         (own(loss=3), "task 'SimpleNamespace': loss = 3: accepted is a function"),
         (42, "task 'int' lacks init, loss, data"),
         (None, "task 'NoneType' lacks init, loss, data"),

@@ -77,13 +77,9 @@ def test_chains_nest():
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-def test_x64(dtype):
-    jax.config.update("jax_enable_x64", True)
-    try:
-        seen = []
-        tx = chain(_spy(seen))
-        g = jnp.ones(2, dtype)
-        assert tx.update(g, tx.init(g))[0].dtype == dtype
-        assert seen[0][0] == [jnp.float64]
-    finally:
-        jax.config.update("jax_enable_x64", False)
+def test_x64(dtype, x64):
+    seen = []
+    tx = chain(_spy(seen))
+    g = jnp.ones(2, dtype)
+    assert tx.update(g, tx.init(g))[0].dtype == dtype
+    assert seen[0][0] == [jnp.float64]

@@ -70,7 +70,7 @@ def test_no_leaves_need_no_rules():
         (True, [True, True, True]),
         (False, [False, False, False]),
     ],
-    ids=str,
+    ids=["all", "matrices", "rules", "tuple", "subtree", "tree", "function", "function-of-a-word", "true", "false"],
 )
 def test_masks(mask, wanted):
     assert tree.resolve_mask(mask, PLAIN) == wanted

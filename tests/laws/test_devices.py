@@ -25,12 +25,7 @@ LAYOUT = {
 }
 STEPS = 3
 
-
-@pytest.fixture(autouse=True)
-def _x64():
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", False)
+pytestmark = pytest.mark.usefixtures("x64")
 
 
 def _mesh(devices: int, kind: AxisType) -> Mesh:

@@ -110,6 +110,14 @@ def _discrepancy(name: str, reference, setting: dict, dtype: str) -> float:
     return worst
 
 
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    """The dtype of all arithmetic, each in turn."""
+    jax.config.update("jax_enable_x64", request.param == "float64")
+    yield request.param
+    jax.config.update("jax_enable_x64", False)
+
+
 def test_every_optimizer_has_a_transcription_and_mutants():
     assert set(REFERENCES) == set(MUTANTS) == set(SETTINGS) == set(optimizers.names())
 

@@ -23,7 +23,7 @@ class Measure:
     ('97.31%', '+1.21 points', 'test accuracy (% correct)')
     >>> loss = Measure("loss", "nats", higher_is_better=False)
     >>> loss.value(0.0312), loss.difference(0.2), loss.interval(0.1, 0.25), loss.axis()
-    ('0.0312', '+0.2 nats', '+0.1 to +0.25 nats', 'loss (nats)')
+    ('0.03120', '+0.200 nats', '+0.100 to +0.250 nats', 'loss (nats)')
     """
 
     metric: str
@@ -64,9 +64,9 @@ class Measure:
     def bare(self, x: float, *, sign: bool = False) -> str:
         """One finite value as shown, without its unit."""
         shown = x * self.factor
-        digits = f"{shown:+.2f}" if self.is_fraction else f"{shown:+.3g}" if sign else f"{shown:+.4g}"
+        digits = f"{shown:+.2f}" if self.is_fraction else f"{shown:+#.{3 if sign else 4}g}".rstrip(".")
         if float(digits) == 0.0:
-            digits = digits.lstrip("+-")
+            digits = "0.00" if self.is_fraction else "0"
         return (digits if sign else digits.lstrip("+")).replace("-", MINUS)
 
     def difference(self, x: float) -> str:

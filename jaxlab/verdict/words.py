@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -88,8 +89,13 @@ def overall(
     beaten = [name for name in others if against[name].verdict == "better"]
     if len(beaten) == len(others):
         return _best(best, mean + caveat, [against[name] for name in others], measure, level)
-    rest = [against[name] for name in others if name not in beaten]
+    rest = [replace(against[name], b=_with_losses(name, arms[name])) for name in others if name not in beaten]
     return _not_best(best, mean + caveat, beaten, rest, measure, noun)
+
+
+def _with_losses(name: str, values: Collection[float | None]) -> str:
+    lost = sum(x is None or not math.isfinite(x) for x in values)
+    return f"{name} ({lost} of {len(values)} runs diverged)" if lost else name
 
 
 def _from(name: str, comparison: Comparison) -> Comparison:

@@ -18,7 +18,7 @@ ERROR = Measure("squared_error", "", higher_is_better=False)
         (ACCURACY, 1.0, "100.00%"),
         (ERROR, 3012.44, "3012"),
         (ERROR, 0.00012346, "0.0001235"),
-        (ERROR, -1.5, f"{MINUS}1.5"),
+        (ERROR, -1.5, f"{MINUS}1.500"),
         (ERROR, None, "\N{EN DASH}"),
         (ERROR, math.nan, "\N{EN DASH}"),
         (ERROR, math.inf, "\N{EN DASH}"),
@@ -34,7 +34,7 @@ def test_values(measure, x, shown):
         (ACCURACY, 0.012, "+1.20 points"),
         (ACCURACY, -0.012, f"{MINUS}1.20 points"),
         (ACCURACY, -0.00001, "0.00 points"),
-        (ERROR, -0.25, f"{MINUS}0.25"),
+        (ERROR, -0.25, f"{MINUS}0.250"),
         (ERROR, 0.0, "0"),
     ],
 )

@@ -24,8 +24,8 @@ def said(arms, measure=ACCURACY, **options):
 def test_a_worse_arm_is_told_from_the_better_ones_side():
     found = Comparison("sgd", "adam", 0.25, (0.1, 0.4), 0.001, 0.003, "worse", None)
     assert sentence(found, LOSS) == (
-        f"adam is better than sgd on test loss: {MINUS}0.25 nats "
-        f"(95% interval {MINUS}0.4 to {MINUS}0.1 nats, corrected p = 0.003)."
+        f"adam is better than sgd on test loss: {MINUS}0.250 nats "
+        f"(95% interval {MINUS}0.400 to {MINUS}0.100 nats, corrected p = 0.003)."
     )
 
 

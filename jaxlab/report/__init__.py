@@ -1,0 +1,7 @@
+"""What a study leaves behind: results.json, plots and one self-contained page."""
+
+from jaxlab.report.environment import environment
+from jaxlab.report.page import render, write
+from jaxlab.report.results import SCHEMA, Results, check, load, save
+
+__all__ = ["SCHEMA", "Results", "check", "environment", "load", "render", "save", "write"]

@@ -1,0 +1,89 @@
+"""How a study was measured, in words, read from its results."""
+
+from collections.abc import Sequence
+
+from jaxlab.report.reading import measure_of
+from jaxlab.report.results import Results
+from jaxlab.verdict.measure import enumerate_words
+
+
+def protocol(results: Results) -> list[tuple[str, str]]:
+    """What was done at each stage, as (stage, words)."""
+    diverged = (
+        "A run whose metric is not a finite number counts as worse than every run that finished. An arm that "
+        "diverged more often than another is never called better than it, nor equivalent to it."
+    )
+    return [
+        ("Task", results["task"]["description"]),
+        ("Tuning", _tuning(results)),
+        ("Report", _report(results)),
+        ("Comparison", _comparison(results)),
+        ("Diverged runs", diverged),
+    ]
+
+
+def seeds_in_words(seeds: Sequence[int]) -> str:
+    """Seeds, runs of them shortened.
+
+    >>> seeds_in_words([0, 1, 2]), seeds_in_words([7]), seeds_in_words([1, 5])
+    ('seeds 0 to 2', 'seed 7', 'seeds 1 and 5')
+    """
+    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seed{'s' * (len(seeds) > 1)} {enumerate_words([str(seed) for seed in seeds])}"
+
+
+def _tuning(results: Results) -> str:
+    tunings = [arm["tuning"] for arm in results["arms"]]
+    names = enumerate_words(list(dict.fromkeys(tuning["parameter"].replace("_", " ") for tuning in tunings)), "or")
+    budgets = sorted({len(tuning["values"]) * len(tuning["seeds"]) for tuning in tunings})
+    first = tunings[0]
+    if len(budgets) == 1:
+        said = (
+            f"Every arm had the same budget: {len(first['values'])} values of its {names}, each trained with selection "
+            f"{seeds_in_words(first['seeds'])}, {budgets[0]} runs in all."
+        )
+    else:
+        said = f"Arms tuned their {names} with DIFFERENT budgets, {budgets[0]} to {budgets[-1]} runs."
+    said += " The value with the best mean on validation data was kept; one with a diverged run only if all had some."
+    edges = [arm["name"] for arm in results["arms"] if arm["tuning"]["at_edge"]]
+    if edges:
+        said += f" The choice of {enumerate_words(edges)} lies on the edge of its grid: a better value may lie beyond."
+    return said
+
+
+def _report(results: Results) -> str:
+    used = results["arms"][0]["report"]["seeds"]
+    steps = max(arm["curves"]["steps"][-1] for arm in results["arms"])
+    known = {seed for arm in results["arms"] for seed in arm["tuning"]["seeds"]}
+    again = sorted(known & set(used))
+    fresh = (
+        "seeds that tuning never saw"
+        if not again
+        else f"of which {seeds_in_words(again)} had ALSO served the tuning, so that the result is too rosy"
+    )
+    return (
+        f"The kept value was trained anew for {steps:,} steps with report {seeds_in_words(used)}, {fresh}, and scored "
+        "on test data after the last step. A seed decides the initial parameters, the split into training and "
+        "validation data, and the order of the batches; test data are the same for all and were used only here."
+    )
+
+
+def _comparison(results: Results) -> str:
+    count = len(results["comparisons"])
+    if not count:
+        return "There is one arm, so nothing was compared. Its interval is a 95% t interval."
+    margin = results["config"].get("margin")
+    close = ""
+    if isinstance(margin, int | float):
+        size = measure_of(results).difference(margin).lstrip("+")
+        close = (
+            f" Pairs that two one-sided t tests, corrected likewise, show to differ by less than {size} are equivalent."
+        )
+    return (
+        "Arms share their seeds, so they are compared by their differences seed by seed: paired t tests, with Holm's "
+        f"correction over {'the one pair' if count == 1 else f'all {count} pairs'}. The chance of any false winner at "
+        f"all is at most 5%.{close} Intervals are 95% t intervals, each for itself: one can exclude zero where the "
+        "corrected test does not yet decide. "
+        "The seeds needed are those that show the observed difference with a power of 80%."
+    )

@@ -1,0 +1,79 @@
+"""What plots and page ask of results."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxlab import verdict
+from jaxlab.report.results import Arm, Comparison, Results
+
+
+def numbers(values: Sequence[float | None] | Sequence[Sequence[float | None]]) -> Float[np.ndarray, "..."]:
+    """Values as an array, NaN where there is none.
+
+    >>> numbers([0.5, None]).tolist()
+    [0.5, nan]
+    """
+    return np.array(values, np.float64)
+
+
+def measure_of(results: Results) -> verdict.Measure:
+    """The task's metric."""
+    task = results["task"]
+    return verdict.Measure(task["metric"], task["unit"], higher_is_better=task["higher_is_better"])
+
+
+def ranked(results: Results) -> list[Arm]:
+    """The arms, best first; those that diverged more often stand behind those that did so less."""
+    arms = {arm["name"]: arm for arm in results["arms"]}
+    tests = {name: arm["report"]["test"] for name, arm in arms.items()}
+    return [arms[name] for name in verdict.ranking(tests, results["task"]["higher_is_better"])]
+
+
+def finished_mean(arm: Arm) -> float | None:
+    """The mean over the report runs that did not diverge; None if all did."""
+    values = numbers(arm["report"]["test"])
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else None
+
+
+def between(results: Results, a: str, b: str) -> Comparison | None:
+    """The comparison of a with b, told from a's side; None where the study did not make it."""
+    for found in results["comparisons"]:
+        if (found["a"], found["b"]) == (a, b):
+            return found
+        if (found["a"], found["b"]) == (b, a):
+            return _flipped(found)
+    return None
+
+
+def as_comparison(found: Comparison) -> verdict.Comparison:
+    """A comparison as :mod:`jaxlab.verdict` has it."""
+    low, high = found["interval"]
+    return verdict.Comparison(
+        a=found["a"],
+        b=found["b"],
+        difference=math.nan if found["difference"] is None else found["difference"],
+        interval=(-math.inf if low is None else low, math.inf if high is None else high),
+        p=found["p"],
+        p_holm=found["p_holm"],
+        verdict=found["verdict"],
+        seeds_needed=found["seeds_needed"],
+    )
+
+
+def _flipped(found: Comparison) -> Comparison:
+    turned = as_comparison(found).flipped()
+    low, high = (end if math.isfinite(end) else None for end in turned.interval)
+    return Comparison(
+        a=turned.a,
+        b=turned.b,
+        difference=turned.difference if math.isfinite(turned.difference) else None,
+        interval=[low, high],
+        p=turned.p,
+        p_holm=turned.p_holm,
+        verdict=turned.verdict,
+        seeds_needed=turned.seeds_needed,
+    )

@@ -1,0 +1,117 @@
+"""How much the tuned hyperparameter matters: a small panel for each arm, all on the same axes."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from jaxlab.report.focus import limits
+from jaxlab.report.reading import measure_of, numbers
+from jaxlab.report.results import Results, Tuning
+from jaxlab.report.style import DIVERGED, FAINT, GRID, INK, TEXT, WIDTH, Style, add_axes, fit, new_figure, styles
+
+_LEFT, _GAP, _ROW, _TITLE, _BOTTOM, _TOP = 0.5, 0.16, 1.12, 0.3, 0.45, 0.28
+
+
+def short(value: float) -> str:
+    """A number as one writes it on a napkin.
+
+    >>> short(0.0012345), short(0.00001), short(3.0), short(15000.0), short(2.5e6)
+    ('0.00123', '1e-5', '3', '15000', '2.5e6')
+    """
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def sensitivity(results: Results) -> Figure:
+    """Draws the validation metric against the tuned hyperparameter, usually the learning rate.
+
+    Line: mean over the selection seeds, dots: the seeds. A ring marks the chosen value, a cross a value
+    at which runs diverged (a small one: not all of them), a triangle one that lies beyond the axis. Other
+    arms stand behind in grey.
+    """
+    measure, arms = measure_of(results), results["arms"]
+    look = styles([arm["name"] for arm in arms])
+    columns = min(2, len(arms))
+    rows = -(-len(arms) // columns)
+    height = _TOP + rows * (_ROW + _TITLE) + _BOTTOM
+    figure = new_figure(height)
+    width = (WIDTH - _LEFT - 0.1 - _GAP * (columns - 1)) / columns
+    means = [measure.factor * numbers(arm["tuning"]["validation"]).mean(axis=1) for arm in arms]
+    window = _window(means, measure.higher_is_better)
+    for i, arm in enumerate(arms):
+        row, column = divmod(i, columns)
+        left = _LEFT + column * (width + _GAP)
+        top = _TOP + row * (_ROW + _TITLE) + _TITLE
+        axes = add_axes(figure, left, WIDTH - left - width, height - top - _ROW, top)
+        for other, mean in zip(arms, means, strict=True):
+            axes.plot(other["tuning"]["values"], mean, color=GRID, linewidth=0.8, zorder=1)
+        _panel(axes, arm["tuning"], measure.factor, look[arm["name"]], window, lower_is_bad=measure.higher_is_better)
+        _name(axes, arm["name"], arm["tuning"])
+        _axis(axes, [arm["tuning"] for arm in arms], bottom=i + columns >= len(arms), left=column == 0)
+    figure.text(0.02, 1.0 - 0.04 / height, fit(measure.axis("validation"), WIDTH - 0.2), size=TEXT, color=INK, va="top")
+    names = dict.fromkeys(arm["tuning"]["parameter"].replace("_", " ") for arm in arms)
+    figure.text(
+        0.5,
+        0.06 / height,
+        fit(f"{', '.join(names)} (log scale)", WIDTH - 0.2),
+        size=TEXT,
+        color=INK,
+        ha="center",
+        va="bottom",
+    )
+    return figure
+
+
+def _panel(
+    axes: Axes, tuning: Tuning, factor: float, style: Style, window: tuple[float, float], *, lower_is_bad: bool
+) -> None:
+    seeds = factor * numbers(tuning["validation"])
+    values, mean = numbers(tuning["values"]), seeds.mean(axis=1)
+    axes.plot(values, mean, color=style.color, linestyle=style.dash, marker=style.marker, markersize=4, linewidth=1.4)
+    for column in seeds.T:
+        axes.plot(values, column, "o", color=style.color, markersize=2, alpha=0.6, markeredgewidth=0)
+    low, high = window
+    axes.set_ylim(low, high)
+    edge, inward = (low, 1.0) if lower_is_bad else (high, -1.0)
+    at = edge + inward * 0.07 * (high - low)
+    beyond = mean < low if lower_is_bad else mean > high
+    axes.plot(values[beyond], np.full(beyond.sum(), at), "v" if lower_is_bad else "^", color=style.color, markersize=5)
+    lost = np.isnan(seeds).sum(axis=1)
+    for value, count in zip(values[lost > 0], lost[lost > 0], strict=True):
+        size = 5.5 if count == seeds.shape[1] else 3.5
+        axes.plot(value, at, "x", color=DIVERGED, markersize=size, markeredgewidth=1.5)
+    chosen = int(np.argmin(np.abs(values - tuning["chosen"])))
+    axes.axvline(values[chosen], color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+    if np.isfinite(mean[chosen]):
+        axes.plot(
+            values[chosen], mean[chosen], "o", markersize=10, markerfacecolor="none", color=INK, markeredgewidth=1.2
+        )
+
+
+def _name(axes: Axes, name: str, tuning: Tuning) -> None:
+    edge = ", edge of grid" if tuning["at_edge"] else ""
+    axes.set_title(fit(name, 1.1), loc="left", size=TEXT, color=INK, pad=4, weight="bold")
+    axes.set_title(f"{short(tuning['chosen'])}{edge}", loc="right", size=TEXT - 1, color=FAINT, pad=4)
+
+
+def _axis(axes: Axes, tunings: list[Tuning], *, bottom: bool, left: bool) -> None:
+    every = np.concatenate([tuning["values"] for tuning in tunings])
+    axes.set_xscale("log")
+    axes.set_xlim(every.min() / 1.6, every.max() * 1.6)
+    axes.xaxis.set_major_locator(LogLocator(numticks=5))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.tick_params(labelbottom=bottom, labelleft=left)
+
+
+def _window(means: list[np.ndarray], higher_is_better: bool) -> tuple[float, float]:
+    """From the best down to three times as far from it as the median value lies."""
+    gains = np.concatenate(means) * (1.0 if higher_is_better else -1.0)
+    gains = gains[np.isfinite(gains)]
+    if gains.size == 0:
+        return 0.0, 1.0
+    best = float(gains.max())
+    worst = max(float(gains.min()), best - 3.0 * (best - float(np.median(gains))))
+    return limits(np.array([worst, best]) * (1.0 if higher_is_better else -1.0), pad=0.14)

@@ -1,0 +1,176 @@
+"""What is drawn: every arm named and told apart, no text over another or cut off, divergence shown."""
+
+import io
+import itertools
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from jaxlab import report
+from jaxlab.report import check
+from jaxlab.report.focus import near
+from jaxlab.report.forest import final_metric, paired_differences
+from jaxlab.report.learning_curves import learning_curves
+from jaxlab.report.plots import figures, to_png, to_svg
+from jaxlab.report.style import fit, styles, text_width
+
+CASES = {
+    "two": {"arms": 2},
+    "seven": {},
+    "twelve": {"arms": 12},
+    "one seed": {"seeds": 1},
+    "two seeds": {"seeds": 2, "arms": 4},
+    "diverged": {"lost": {"adagrad": 2, "lion": 5}},
+    "loss with one far off": {"loss": True, "far": ("sgd",)},
+    "twenty rates": {"rates": 20, "arms": 3},
+}
+
+
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES.keys())
+def drawn(request, study):
+    return figures(check(study(**request.param)))
+
+
+def text_boxes(figure):
+    """Every text that is drawn, with its box in pixels; ticks beyond the axis are not drawn."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    hidden = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if not (low <= tick.get_loc() <= high and tick.label1.get_visible()):
+                    hidden |= {id(tick.label1)}
+                hidden |= {id(tick.label2)}
+    texts = [text for text in figure.findobj(Text) if text.get_text().strip() and id(text) not in hidden]
+    return [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts]
+
+
+def test_no_text_touches_another_or_leaves_the_figure(drawn):
+    for name, figure in drawn.items():
+        found = text_boxes(figure)
+        width, height = figure.canvas.get_width_height()
+        for text, box in found:
+            inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
+            assert inside, (name, text, box.extents)
+        for (one, a), (other, b) in itertools.combinations(found, 2):
+            overlap = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+            # A box has the room of ascenders and descenders: a pixel of overlap is no touch.
+            assert min(overlap) < 1.5, (name, one, other, overlap)
+
+
+def test_every_arm_is_named_in_every_plot(study):
+    results = check(study(arms=12))
+    for name, figure in figures(results).items():
+        shown = {text for text, _ in text_boxes(figure)}
+        names = {arm["name"] for arm in results["arms"]}
+        missing = names - shown
+        # Differences are those from the best arm, which the axis names.
+        assert missing == ({"adamw"} if name == "differences" else set())
+
+
+def test_axes_are_named_with_units(study):
+    expected = {
+        "final": ["test accuracy (% correct)"],
+        "differences": ["test accuracy minus that of adamw (points)"],
+        "curves": ["validation accuracy (% correct)", "training step"],
+        "sensitivity": ["validation accuracy (% correct)", "learning rate (log scale)"],
+    }
+    for name, figure in figures(check(study())).items():
+        assert set(expected[name]) <= {text for text, _ in text_boxes(figure)}
+
+
+def test_arms_differ_without_colour():
+    looks = styles([f"arm{i}" for i in range(12)]).values()
+    assert len({(look.marker, str(look.dash)) for look in looks}) == 12
+    assert len({look.marker for look in looks}) == 12
+
+
+def test_styles_belong_to_the_arm_and_not_to_its_rank(study):
+    assert styles(["a", "b"])["b"] == styles(["a", "b", "c"])["b"]
+
+
+def test_diverged_runs_are_named(study):
+    results = check(study(lost={"adagrad": 2, "lion": 5}))
+    for figure in (final_metric(results), paired_differences(results)):
+        assert figure is not None
+        assert {"2 of 5 diverged", "5 of 5 diverged"} <= {text for text, _ in text_boxes(figure)}
+
+
+def test_a_mean_line_ends_where_the_first_seed_diverges(study):
+    results = check(study(arms=3, lost={"sgd": 1}))
+    axes = learning_curves(results).axes[0]
+    steps = results["arms"][0]["curves"]["steps"]
+    lost_at = results["arms"][0]["curves"]["validation"][0].index(None)
+    last = [line.get_xdata()[-1] for line in axes.lines if len(line.get_xdata()) > 3]
+    assert sorted(last) == [steps[lost_at - 1], steps[-1], steps[-1]]
+
+
+def test_means_and_intervals_are_drawn_where_they_are(study):
+    results = check(study(arms=2))
+    figure = final_metric(results)
+    assert figure is not None
+    drawn = [tuple(np.round(line.get_xdata(), 6)) for line in figure.axes[0].lines]
+    for arm in results["arms"]:
+        assert tuple(np.round(100 * np.array(arm["report"]["interval"], float), 6)) in drawn
+        assert (np.round(100 * (arm["report"]["mean"] or 0.0), 6),) in drawn
+
+
+def test_best_is_first(study):
+    for loss in (False, True):
+        results = check(study(loss=loss))
+        figure = final_metric(results)
+        assert figure is not None
+        heights = {text: box.y0 for text, box in text_boxes(figure)}
+        means = {arm["name"]: arm["report"]["mean"] for arm in results["arms"]}
+        by_mean = sorted(means, key=lambda name: means[name] or 0.0, reverse=not loss)
+        assert sorted(means, key=lambda name: -heights[name]) == by_mean
+
+
+def test_plots_that_would_be_empty_are_left_out(study):
+    assert "differences" not in figures(check(study(arms=1)))
+    all_lost = figures(check(study(arms=2, lost={"sgd": 5, "momentum": 5})))
+    assert list(all_lost) == ["curves", "sensitivity"]
+
+
+def test_a_far_arm_does_not_flatten_the_others():
+    finals = np.array([0.10, 0.97, 0.975, 0.96, np.nan])
+    assert near(finals, higher_is_better=True).tolist() == [False, True, True, True, False]
+    assert near(-finals, higher_is_better=False).tolist() == [False, True, True, True, False]
+    # Twice as far as the seeds scatter is not far, however close the others are.
+    assert near(np.array([0.970, 0.9701, 0.96]), 0.005, higher_is_better=True).all()
+    assert not near(np.array([np.nan, np.nan]), higher_is_better=True).any()
+
+
+def test_svg_is_whole_and_the_same_every_time(study):
+    results = check(study(arms=2))
+    first, second = (to_svg(figures(results)["final"]) for _ in range(2))
+    assert first == second
+    assert ET.fromstring(first).tag.endswith("svg")
+
+
+def test_png_is_opaque(study):
+    image = imread(io.BytesIO(to_png(figures(check(study(arms=2)))["final"], dpi=60)))
+    assert image[..., -1].min() == 1.0
+
+
+def test_global_state_is_left_alone(study):
+    before = dict(mpl.rcParams)
+    to_svg(figures(check(study(arms=2)))["final"])
+    assert dict(mpl.rcParams) == before
+    for source in Path(report.__file__).parent.glob("*.py"):
+        assert "pyplot" not in source.read_text(encoding="utf-8")
+
+
+def test_long_names_are_cut_and_dollars_are_no_maths():
+    cut = fit("$x^2$" + "long" * 20, 1.0)
+    assert text_width(cut) <= 1.0
+    assert r"\$x" in cut
+    assert "..." in cut

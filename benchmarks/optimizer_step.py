@@ -21,7 +21,7 @@ from benchmarks.side_by_side import Contestant, arguments, race, save, show, sum
 
 MODELS = {"8 of 1024 x 1024": [(1024, 1024)] * 8, "600 of 32 x 32": [(32, 32)] * 600}
 BYTES = 28
-SETTINGS = {"b1": 0.9, "b2": 0.95, "eps": 1e-8, "weight_decay": 0.1}
+SETTINGS: dict[str, Any] = {"b1": 0.9, "b2": 0.95, "eps": 1e-8, "weight_decay": 0.1}
 
 
 def with_transform(tx: optax.GradientTransformation, shapes: list[tuple[int, ...]]) -> Contestant:
@@ -61,7 +61,7 @@ def with_torch(shapes: list[tuple[int, ...]]) -> Contestant:
     for p in params:
         p.grad = torch.randn(p.shape)
     optimizer = torch.optim.AdamW(params, lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1, fused=True)
-    return lambda: optimizer.step()
+    return optimizer.step
 
 
 def leaves(shapes: list[tuple[int, ...]], seed: int) -> dict[str, Any]:

@@ -54,7 +54,9 @@ def out_folder(out: Path | None, experiment: str) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ValueError(f"out = {str(folder)!r} cannot be written ({error.strerror}): accepted is a writable folder") from error
+        raise ValueError(
+            f"out = {str(folder)!r} cannot be written ({error.strerror}): accepted is a writable folder"
+        ) from error
     return folder
 
 

@@ -27,7 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from experiments import cli
-from jaxlab import optimizers, report, schedules, tasks, verdict
+from jaxlab import report, schedules, tasks, verdict
 from jaxlab.core import hyper
 from jaxlab.core.space import grid
 from jaxlab.optimizers import Recipe
@@ -123,8 +123,13 @@ def prepare(config: Config) -> Plan:
 
 def timing_of(schedule: str, steps: int, warmup: float) -> dict[str, float]:
     """The schedule's lengths for a run of so many steps."""
-    lengths = {"total_steps": steps, "decay_steps": round(0.2 * steps), "transition_steps": steps, "every": steps / 3}
-    shapes = {"decay_rate": 0.01, "factor": 0.1}
+    lengths: dict[str, float] = {
+        "total_steps": steps,
+        "decay_steps": round(0.2 * steps),
+        "transition_steps": steps,
+        "every": steps / 3,
+    }
+    shapes: dict[str, float] = {"decay_rate": 0.01, "factor": 0.1}
     parameters = schedules.get(schedule).parameters
     return {"warmup_steps": round(warmup * steps)} | {
         name: value for name, value in {**lengths, **shapes}.items() if name in parameters
@@ -147,7 +152,9 @@ def run(plan: Plan) -> None:
     console.print(table_of(results))
     console.print(f"[bold]{results['verdict']}[/]")
     page = report.write(results, plan.out)
-    console.print(f"{page} ({results['seconds']['total']:.0f} s, of which {results['seconds']['compile']:.0f} s compiling)")
+    console.print(
+        f"{page} ({results['seconds']['total']:.0f} s, of which {results['seconds']['compile']:.0f} s compiling)"
+    )
 
 
 def tune_arm(plan: Plan, recipe: Recipe, rates: list[float], progress: Callable[[int, int], None]) -> Tuning:

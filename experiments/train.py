@@ -11,6 +11,7 @@ run that was stopped goes on with --resume DIR and ends with the bits that it wo
 """
 
 import dataclasses
+import functools
 import json
 import time
 from pathlib import Path
@@ -84,7 +85,9 @@ def prepare(config: Config) -> Plan:
     hyper.integer("seed", config.seed, at_least=0)
     as_policy(config.precision)
     recipe = dataclasses.replace(
-        task.recipe, optimizer=config.optimizer or task.recipe.optimizer, schedule=config.schedule or task.recipe.schedule
+        task.recipe,
+        optimizer=config.optimizer or task.recipe.optimizer,
+        schedule=config.schedule or task.recipe.schedule,
     )
     own = task.default_hyperparams(steps) if recipe == task.recipe else {}
     hyperparams = recipe.hyperparams({**own, **config.hyperparams})
@@ -100,7 +103,9 @@ def saved_config(config: Config) -> Config:
     if alone != Config():
         raise ValueError("resume: accepted without other options; they are those of the run that goes on")
     if not (folder / "config.json").exists():
-        raise ValueError(f"resume = {str(folder)!r} holds no config.json: accepted is the folder of a run that was stopped")
+        raise ValueError(
+            f"resume = {str(folder)!r} holds no config.json: accepted is the folder of a run that was stopped"
+        )
     if (folder / "results.json").exists():
         raise ValueError(f"resume = {str(folder)!r}: that run is complete, its page is {folder / 'report.html'}")
     return Config(**json.loads((folder / "config.json").read_text()) | {"resume": folder})
@@ -117,6 +122,18 @@ def run(plan: Plan) -> None:
 
     data, test = jax.device_put((task.data, task.test))
     every = max(1, plan.steps // config.evaluations)
+    # One compiled program, or two where the steps are no multiple of a stretch.
+    stretch_of = functools.cache(
+        lambda steps: make_run(
+            task.loss,
+            plan.recipe.build,
+            batch_size=plan.batch_size,
+            steps=steps,
+            total_steps=plan.steps,
+            validation_fraction=task.validation_fraction,
+            policy=config.precision,
+        )
+    )
     validate = jax.jit(lambda state, data: evaluate(task.loss, state.params, data, held_out(task, state)))
     state = init_run(
         task.init, plan.recipe.build, plan.hyperparams, key=jax.random.key(config.seed), policy=config.precision
@@ -127,8 +144,7 @@ def run(plan: Plan) -> None:
             state = checkpoints.restore(state)
             log.go_back_to(int(state.step))
         while (done := int(state.step)) < plan.steps:
-            stretch = make_stretch(plan, min(every, plan.steps - done))
-            state, metrics = stretch(state, data)
+            state, metrics = stretch_of(min(every, plan.steps - done))(state, data)
             trained = jax.tree.map(lambda values: float(np.mean(values)), {"loss": metrics["loss"]})
             last = {name: float(metrics[name][-1]) for name in ("learning_rate", "grad_norm", "skipped")}
             checked = {f"validation_{name}": float(value) for name, value in validate(state, data).items()}
@@ -138,24 +154,6 @@ def run(plan: Plan) -> None:
     results = summarize(plan, log.records, {name: float(value) for name, value in scores.items()}, began)
     console.print(f"[bold]{results['verdict']}[/]")
     console.print(f"{report.write(results, plan.out)} ({results['seconds']['total']:.0f} s)")
-
-
-_STRETCHES: dict[int, Any] = {}
-
-
-def make_stretch(plan: Plan, steps: int) -> Any:
-    """The compiled stretch of so many steps; a run needs one, or two where its length is no multiple."""
-    if steps not in _STRETCHES:
-        _STRETCHES[steps] = make_run(
-            plan.task.loss,
-            plan.recipe.build,
-            batch_size=plan.batch_size,
-            steps=steps,
-            total_steps=plan.steps,
-            validation_fraction=plan.task.validation_fraction,
-            policy=plan.config.precision,
-        )
-    return _STRETCHES[steps]
 
 
 def held_out(task: tasks.Task, state: TrainState) -> jax.Array:

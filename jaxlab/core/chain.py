@@ -14,12 +14,17 @@ def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransforma
     What passes from one part to the next is float32 (float64 under ``jax_enable_x64``); what comes out has
     the dtypes of the gradients that went in, as optax's wrappers expect. The state is ``optax.chain``'s.
 
+    Raises:
+      ValueError: no transforms.
+
     >>> import jax.numpy as jnp
     >>> tx = chain(optax.scale(1 / 3), optax.scale(3.0))
     >>> g = jnp.full(1, 1.0078125, jnp.bfloat16)
     >>> tx.update(g, tx.init(g))[0] == g
     Array([ True], dtype=bool)
     """
+    if not transforms:
+        raise ValueError("chain(): accepted is at least one transform; optax.identity() changes nothing")
     inner = optax.with_extra_args_support(optax.chain(*transforms))
 
     def update(

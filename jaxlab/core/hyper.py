@@ -16,12 +16,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 Scalar = float | ArrayLike
 """A concrete or traced real number."""
 
-Schedule = Callable[[ArrayLike], Array]
+Schedule = Callable[[ArrayLike], ArrayLike]
 """A function of the step: ``schedule(step) -> value``, elementwise, traceable in every number."""
 
 _INTERVAL = re.compile(r"([\[(])\s*(\S+)\s*,\s*(\S+)\s*([\])])")
@@ -51,19 +52,24 @@ def number(name: str, value: Scalar, accepted: str = "(-inf, inf)") -> Float[Arr
       ...
     ValueError: b1 = 1.5: accepted is a number in [0, 1)
     """
-    if isinstance(value, jax.core.Tracer):
-        if value.ndim:
-            raise TypeError(f"{name} has shape {value.shape}: accepted is one number in {accepted}")
+    if is_traced(value):
+        if jnp.ndim(value):
+            raise TypeError(f"{name} has shape {jnp.shape(value)}: accepted is one number in {accepted}")
         return jnp.asarray(value, arithmetic_dtype())
     dtype = getattr(value, "dtype", None) or np.asarray(value).dtype
     real = jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
     if not real or np.ndim(value):
         raise TypeError(f"{name} = {value!r}: accepted is one number in {accepted}")
     with np.errstate(over="ignore"):  # What overflows becomes inf, and is judged as that.
-        canonical = np.asarray(value).astype(arithmetic_dtype())[()]
+        canonical: Any = np.asarray(value).astype(arithmetic_dtype())[()]
     if not _inside(float(canonical), accepted):
         raise ValueError(f"{name} = {value!s}: accepted is a number in {accepted}")
     return canonical
+
+
+def is_traced(value: Any) -> bool:
+    """Whether a value is unknown yet, because a program is being traced."""
+    return isinstance(value, Tracer)
 
 
 def _inside(x: float, interval: str) -> bool:
@@ -132,7 +138,9 @@ def canonical(hyperparams: PyTree) -> PyTree[Array]:
         numeric = jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
         if not numeric:
             name = jax.tree_util.keystr(path, simple=True, separator=".")
-            raise TypeError(f"hyperparameter {name} = {leaf!r}: accepted is a real number; a static choice goes into build")
+            raise TypeError(
+                f"hyperparameter {name} = {leaf!r}: accepted is a real number; a static choice goes into build"
+            )
         return jnp.array(leaf, dtype=arithmetic_dtype(), copy=True)
 
     return jax.tree_util.tree_map_with_path(one, hyperparams)

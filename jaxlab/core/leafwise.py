@@ -106,10 +106,7 @@ def leafwise(
     storage.check_store(store)
 
     def encoded(declared: Slots, name: str, count: Array) -> list[Array]:
-        return [
-            storage.encode(slot, store, storage.seed_of(name, index, count))
-            for index, slot in enumerate(declared)
-        ]
+        return [storage.encode(slot, store, storage.seed_of(name, index, count)) for index, slot in enumerate(declared)]
 
     def init(params: PyTree) -> LeafwiseState:
         count = jnp.zeros((), jnp.int32)
@@ -123,9 +120,7 @@ def leafwise(
         fields = [treedef.unflatten([column[i] for column in columns]) for i in range(len(form))]
         return LeafwiseState(count, _rebuild(form, fields), jax.tree.map(_fresh, shared))
 
-    def step(
-        updates: PyTree, state: LeafwiseState, params: PyTree | None = None, **extra: Any
-    ) -> tuple[PyTree, LeafwiseState]:
+    def step(updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any) -> tuple[PyTree, LeafwiseState]:
         if needs_params and params is None:
             raise ValueError("this optimizer needs the parameters: call tx.update(grads, state, params)")
         count = state.count + 1
@@ -139,9 +134,10 @@ def leafwise(
         leaves, decoded = {}, {}
         for i in present:
             _require_real(names[i], gradients[i])
+            p = values[i]
             leaves[i] = Leaf(
                 g=storage.decode(gradients[i]),
-                p=None if values[i] is None else storage.decode(values[i]),
+                p=None if p is None else storage.decode(p),
                 name=names[i],
                 seed=storage.seed_of(names[i], count, len(state.slots)),
             )

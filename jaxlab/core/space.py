@@ -39,6 +39,7 @@ class Uniform:
         _check_order(self.low, self.high)
 
     def from_unit(self, u: float) -> float:
+        """Linear between the bounds."""
         return self.low + u * (self.high - self.low)
 
 
@@ -58,6 +59,7 @@ class LogUniform:
         _check_order(self.low, self.high)
 
     def from_unit(self, u: float) -> float:
+        """Geometric between the bounds."""
         return math.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
 
 
@@ -77,6 +79,7 @@ class OneMinusLog:
         _check_order(self.low, self.high)
 
     def from_unit(self, u: float) -> float:
+        """Geometric in the distance from one."""
         return 1.0 - LogUniform(1.0 - self.high, 1.0 - self.low).from_unit(1.0 - u)
 
 
@@ -95,6 +98,7 @@ class Choice:
             raise ValueError("values = (): accepted is at least one value")
 
     def from_unit(self, u: float) -> float:
+        """Equal shares of the interval, in order."""
         return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
 
 
@@ -108,8 +112,6 @@ def grid(distribution: Distribution, points: int) -> list[float]:
     if points == 1:
         return [distribution.from_unit(0.5)]
     return [distribution.from_unit(i / (points - 1)) for i in range(points)]
-
-
 
 
 def _check_order(low: float, high: float) -> None:

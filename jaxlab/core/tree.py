@@ -86,7 +86,9 @@ def resolve_mask(mask: Mask, params: PyTree) -> list[bool]:
         return [True] * len(leaves)
     if isinstance(mask, str):
         if mask != "matrices":
-            raise ValueError(f"mask = {mask!r}: accepted are None, 'matrices', rules, a tree of bools, a function of params")
+            raise ValueError(
+                f"mask = {mask!r}: accepted are None, 'matrices', rules, a tree of bools, a function of params"
+            )
         return [jnp.ndim(leaf) >= 2 for leaf in leaves]
     if callable(mask):
         return resolve_mask(mask(params), params)

@@ -26,7 +26,8 @@ def dropout(x: Float[Array, "..."], rate: hyper.Scalar, key: Key[Array, ""] | No
     [2.0, 0.0, 2.0, 2.0, 0.0, 0.0]
     """
     rate = hyper.number("dropout", rate, "[0, 1)")
-    if key is None:
+    # A rate that is known to be zero must not cost random bits.
+    if key is None or (not hyper.is_traced(rate) and rate == 0):
         return x
     kept = jax.random.bernoulli(key, 1 - rate, x.shape)
     return jnp.where(kept, x / (1 - rate).astype(x.dtype), 0)

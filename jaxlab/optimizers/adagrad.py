@@ -1,6 +1,6 @@
 """Adagrad: adaptive subgradient methods (Duchi, Hazan and Singer, 2011)."""
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import optax
@@ -11,11 +11,13 @@ from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.schedules.learning_rate import scale_by_learning_rate
 
+T = TypeVar("T")
 
-class SquareSum(NamedTuple):
+
+class SquareSum(NamedTuple, Generic[T]):
     """The sum of all squared gradients."""
 
-    s: Array
+    s: T
 
 
 def scale_by_adagrad(
@@ -46,11 +48,11 @@ def scale_by_adagrad(
     eps = hyper.number("eps", eps, "(0, inf)")
     initial = hyper.number("initial_accumulator", initial_accumulator, "[0, inf)")
 
-    def slots(p: Array) -> SquareSum:
+    def slots(p: Array) -> SquareSum[storage.Slot]:
         start = jnp.full_like(p, initial, hyper.arithmetic_dtype())
         return SquareSum(storage.Slot(start, signed=False))
 
-    def update(leaf: Leaf, slots: SquareSum, shared: None, t: Array) -> tuple[Array, SquareSum]:
+    def update(leaf: Leaf, slots: SquareSum[Array], shared: None, t: Array) -> tuple[Array, SquareSum[Array]]:
         s = slots.s + leaf.g**2
         return leaf.g / (jnp.sqrt(s) + eps), SquareSum(s)
 

@@ -1,6 +1,6 @@
 """Adam: a method for stochastic optimization (Kingma and Ba, 2015)."""
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import optax
@@ -12,12 +12,14 @@ from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average, debias
 from jaxlab.schedules.learning_rate import scale_by_learning_rate
 
+T = TypeVar("T")
 
-class Moments(NamedTuple):
+
+class Moments(NamedTuple, Generic[T]):
     """Averages of the gradient and of its square."""
 
-    m: Array
-    v: Array
+    m: T
+    v: T
 
 
 def scale_by_adam(
@@ -52,10 +54,10 @@ def scale_by_adam(
     b2 = hyper.number("b2", b2, "[0, 1)")
     eps = hyper.number("eps", eps, "(0, inf)")
 
-    def slots(p: Array) -> Moments:
+    def slots(p: Array) -> Moments[storage.Slot]:
         return Moments(m=storage.zeros(p), v=storage.zeros(p, signed=False))
 
-    def update(leaf: Leaf, slots: Moments, shared: None, t: Array) -> tuple[Array, Moments]:
+    def update(leaf: Leaf, slots: Moments[Array], shared: None, t: Array) -> tuple[Array, Moments[Array]]:
         m = average(slots.m, leaf.g, b1)
         v = average(slots.v, leaf.g**2, b2)
         return debias(m, b1, t) / (jnp.sqrt(debias(v, b2, t)) + eps), Moments(m, v)

@@ -1,6 +1,6 @@
 """Lion: symbolic discovery of optimization algorithms (Chen et al., 2023)."""
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import optax
@@ -13,11 +13,13 @@ from jaxlab.core.moments import average
 from jaxlab.regularizers.decoupled_decay import decoupled_decay
 from jaxlab.schedules.learning_rate import scale_by_learning_rate
 
+T = TypeVar("T")
 
-class Mean(NamedTuple):
+
+class Mean(NamedTuple, Generic[T]):
     """The average of the gradient."""
 
-    m: Array
+    m: T
 
 
 def scale_by_lion(
@@ -48,10 +50,10 @@ def scale_by_lion(
     b1 = hyper.number("b1", b1, "[0, 1)")
     b2 = hyper.number("b2", b2, "[0, 1)")
 
-    def slots(p: Array) -> Mean:
+    def slots(p: Array) -> Mean[storage.Slot]:
         return Mean(storage.zeros(p))
 
-    def update(leaf: Leaf, slots: Mean, shared: None, t: Array) -> tuple[Array, Mean]:
+    def update(leaf: Leaf, slots: Mean[Array], shared: None, t: Array) -> tuple[Array, Mean[Array]]:
         return jnp.sign(average(slots.m, leaf.g, b1)), Mean(average(slots.m, leaf.g, b2))
 
     return leafwise(update, slots=slots, store=state_dtype)

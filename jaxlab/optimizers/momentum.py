@@ -1,6 +1,6 @@
 """Heavy-ball momentum (Polyak, 1964) and Nesterov's accelerated gradient (1983)."""
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import optax
 from jaxtyping import Array
@@ -10,11 +10,13 @@ from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.schedules.learning_rate import scale_by_learning_rate
 
+T = TypeVar("T")
 
-class Velocity(NamedTuple):
+
+class Velocity(NamedTuple, Generic[T]):
     """The discounted sum of gradients."""
 
-    v: Array
+    v: T
 
 
 def scale_by_momentum(
@@ -50,10 +52,10 @@ def scale_by_momentum(
     """
     mu = hyper.number("momentum", momentum, "[0, 1)")
 
-    def slots(p: Array) -> Velocity:
+    def slots(p: Array) -> Velocity[storage.Slot]:
         return Velocity(storage.zeros(p))
 
-    def update(leaf: Leaf, slots: Velocity, shared: None, t: Array) -> tuple[Array, Velocity]:
+    def update(leaf: Leaf, slots: Velocity[Array], shared: None, t: Array) -> tuple[Array, Velocity[Array]]:
         v = mu * slots.v + leaf.g
         return (leaf.g + mu * v if nesterov else v), Velocity(v)
 

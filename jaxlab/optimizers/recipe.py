@@ -7,9 +7,9 @@ from typing import Any
 
 import optax
 
-from jaxlab import schedules
 from jaxlab.core import hyper
 from jaxlab.optimizers import registry
+from jaxlab.schedules import registry as schedules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Recipe:
         try:
             hash(self.static)
         except TypeError:
-            raise TypeError(f"static = {self.static!r}: accepted are values that can be hashed, tuples for lists") from None
+            raise TypeError(
+                f"static = {self.static!r}: accepted are values that can be hashed, tuples for lists"
+            ) from None
         for name, _ in self.static:
             hyper.one_of(f"static argument of {self.optimizer}", name, self.info.static)
 

@@ -127,5 +127,3 @@ def get(name: str) -> OptimizerInfo:
     8.0
     """
     return _OPTIMIZERS[hyper.one_of("optimizer", name, _OPTIMIZERS)]
-
-

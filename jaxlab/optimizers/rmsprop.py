@@ -1,6 +1,6 @@
 """RMSprop (Tieleman and Hinton, 2012)."""
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import optax
@@ -12,11 +12,13 @@ from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average
 from jaxlab.schedules.learning_rate import scale_by_learning_rate
 
+T = TypeVar("T")
 
-class MeanSquare(NamedTuple):
+
+class MeanSquare(NamedTuple, Generic[T]):
     """The average of the squared gradient."""
 
-    v: Array
+    v: T
 
 
 def scale_by_rms(
@@ -50,10 +52,10 @@ def scale_by_rms(
     b2 = hyper.number("b2", b2, "[0, 1)")
     eps = hyper.number("eps", eps, "(0, inf)")
 
-    def slots(p: Array) -> MeanSquare:
+    def slots(p: Array) -> MeanSquare[storage.Slot]:
         return MeanSquare(storage.zeros(p, signed=False))
 
-    def update(leaf: Leaf, slots: MeanSquare, shared: None, t: Array) -> tuple[Array, MeanSquare]:
+    def update(leaf: Leaf, slots: MeanSquare[Array], shared: None, t: Array) -> tuple[Array, MeanSquare[Array]]:
         v = average(slots.v, leaf.g**2, b2)
         return leaf.g / (jnp.sqrt(v) + eps), MeanSquare(v)
 

@@ -68,6 +68,4 @@ def sgd(
         if nesterov:
             raise ValueError("nesterov = True: accepted only with a momentum, a number in [0, 1)")
         return gradient_descent(learning_rate)
-    return chain(
-        scale_by_momentum(momentum, nesterov, state_dtype=state_dtype), scale_by_learning_rate(learning_rate)
-    )
+    return chain(scale_by_momentum(momentum, nesterov, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))

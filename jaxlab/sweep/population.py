@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from jaxlab.core import hyper
 from jaxlab.sweep.devices import member_mesh
-from jaxlab.tasks import Task, as_task
+from jaxlab.tasks import as_task
 from jaxlab.train import data as examples_of
 from jaxlab.train.evaluate import evaluate
 from jaxlab.train.run import run_keys, scan_steps, training_batch, validation_indices
@@ -183,16 +183,15 @@ class Program:
 
 
 # One clock for all members: the step is not batched, so a condition on it stays a branch.
-_MEMBERS_AXES = TrainState(
-    step=None, params=0, model_state=0, opt_state=0, hyperparams=0, key=0, ema=0, skipped=0  # type: ignore[arg-type]
-)
+_AXES: dict[str, Any] = dict.fromkeys(TrainState._fields, 0) | {"step": None}
+_MEMBERS_AXES = TrainState(**_AXES)
 
 
 def _initial(init: Callable[..., Any], keys: Array) -> tuple[PyTree, Array]:
     """Initial parameters and run keys, one key after the other: compiled once, whatever the population's size."""
     words, which = np.unique(jax.random.key_data(keys), axis=0, return_inverse=True)
     start = _start_of_one(init)
-    each = [start(key) for key in jax.random.wrap_key_data(words, impl=jax.random.key_impl(keys))]
+    each = [start(key) for key in jax.random.wrap_key_data(jnp.asarray(words), impl=jax.random.key_impl(keys))]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves)[which.reshape(-1)], *each)
 
 
@@ -261,7 +260,8 @@ def _score(loss: Callable[..., Any], mesh: Mesh) -> Any:
 
 
 _MEMBER = PartitionSpec("members")
-_STATES = TrainState(*(PartitionSpec() if axis is None else _MEMBER for axis in _MEMBERS_AXES))  # type: ignore[arg-type]
+_SPECS: dict[str, Any] = dict.fromkeys(TrainState._fields, _MEMBER) | {"step": PartitionSpec()}
+_STATES = TrainState(**_SPECS)
 
 
 def _spread(mesh: Mesh, function: Callable[..., Any], in_specs: Any, out_specs: Any) -> Callable[..., Any]:
@@ -289,14 +289,16 @@ class Stopwatch:
 
 def _members(hyperparams: Mapping[str, Any], keys: Array, build: Build) -> tuple[int, dict[str, Array]]:
     """The number of members and their hyperparameters, checked on the host member by member."""
-    if not jnp.issubdtype(getattr(keys, "dtype", None), jax.dtypes.prng_key) or keys.ndim != 1 or not keys.size:
+    typed = isinstance(keys, jax.Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
+    if not typed or keys.ndim != 1 or not keys.size:
         raise TypeError(f"keys = {keys!r}: accepted are typed keys with one axis, jax.random.split(key, members)")
     members = keys.shape[0]
     points = {}
     for name, value in hyperparams.items():
         if np.ndim(value) and np.shape(value) != (members,):
             raise ValueError(
-                f"hyperparameter {name} has shape {np.shape(value)}: accepted is one number, or ({members},) as keys has"
+                f"hyperparameter {name} has shape {np.shape(value)}: "
+                f"accepted is one number, or ({members},) as keys has"
             )
         points[name] = np.broadcast_to(np.asarray(value), (members,))
     for index in range(members):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -40,8 +40,9 @@ class Checkpoints:
         self.directory = Path(directory).absolute()
         if self.directory.exists() and not self.directory.is_dir():
             raise ValueError(f"directory = {str(directory)!r} is a file: accepted is a folder, or a path to create")
+        checkpointer: Any = ocp.training.Checkpointer  # its policies do not satisfy its own protocol
         policy = ocp.training.preservation_policies.LatestN(keep)
-        self._checkpointer = ocp.training.Checkpointer(self.directory, preservation_policy=policy)
+        self._checkpointer: Any = checkpointer(str(self.directory), preservation_policy=policy)
 
     def save(self, step: int, state: PyTree, note: Mapping[str, Any] | None = None) -> None:
         """Writes one checkpoint and returns when it is complete.
@@ -99,7 +100,7 @@ class Checkpoints:
         """Waits for what is being written and lets go of the folder."""
         self._checkpointer.close()
 
-    def __enter__(self) -> "Checkpoints":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

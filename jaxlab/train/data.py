@@ -50,9 +50,7 @@ def permute(index: Int32[Array, "..."], n: int, seed: UInt32[Array, ""]) -> Int3
         return x >= n
 
     start = shuffle(jnp.asarray(index).astype(jnp.uint32))
-    inside = jax.lax.while_loop(
-        lambda x: jnp.any(outside(x)), lambda x: jnp.where(outside(x), shuffle(x), x), start
-    )
+    inside = jax.lax.while_loop(lambda x: jnp.any(outside(x)), lambda x: jnp.where(outside(x), shuffle(x), x), start)
     return inside.astype(jnp.int32)
 
 

@@ -36,7 +36,9 @@ def evaluate(
 
     def total(chosen: Array) -> dict[str, Array]:
         loss, metrics = loss_fn(params, examples_of.take(data, chosen), None)
-        return jax.tree.map(lambda x: chosen.shape[0] * jnp.asarray(x, hyper.arithmetic_dtype()), {**metrics, "loss": loss})
+        return jax.tree.map(
+            lambda x: chosen.shape[0] * jnp.asarray(x, hyper.arithmetic_dtype()), {**metrics, "loss": loss}
+        )
 
     whole, rest = divmod(number, BATCH)
     totals = [total(order[whole * BATCH :])] if rest else []

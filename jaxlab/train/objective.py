@@ -82,9 +82,7 @@ class Objective:
     def _loss(
         self, params: PyTree, model_state: PyTree, batch: PyTree, key: Array
     ) -> tuple[Array, tuple[Metrics, PyTree]]:
-        result = self.loss_fn(
-            self.policy.cast_compute(params), model_state, self.policy.cast_compute(batch), key
-        )
+        result = self.loss_fn(self.policy.cast_compute(params), model_state, self.policy.cast_compute(batch), key)
         loss, (metrics, after) = _unpack(result)
         # The carried state keeps its dtypes, whatever the compute dtype made of it.
         return self.policy.cast_output(loss), (self.policy.cast_output(metrics), tree.cast_like(after, model_state))
@@ -111,7 +109,9 @@ class Objective:
 
     def _cut(self, leaf: Array) -> Array:
         if leaf.shape[0] % self.accumulate:
-            raise ValueError(f"accumulate = {self.accumulate}: accepted is a divisor of the batch size, {leaf.shape[0]}")
+            raise ValueError(
+                f"accumulate = {self.accumulate}: accepted is a divisor of the batch size, {leaf.shape[0]}"
+            )
         # Every k-th example, not blocks: a batch that is sharded over devices stays evenly spread.
         return jnp.moveaxis(leaf.reshape(-1, self.accumulate, *leaf.shape[1:]), 1, 0)
 

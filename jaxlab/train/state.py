@@ -82,7 +82,7 @@ def init_state(
     >>> int(state.step), float(state.hyperparams["learning_rate"]) == jnp.float32(1e-3)
     (0, Array(True, dtype=bool))
     """
-    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
+    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise TypeError(f"key = {key!r}: accepted is a typed key, jax.random.key(seed)")
     params = as_policy(policy).cast_params(params)
     ema = None

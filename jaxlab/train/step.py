@@ -29,8 +29,6 @@ class StepOptions(TypedDict, total=False):
     rounding: str
 
 
-
-
 def make_train_step(
     loss_fn: LossFn,
     build: Build,

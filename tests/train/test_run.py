@@ -89,9 +89,11 @@ def test_only_the_newest_are_kept_and_an_unfit_state_is_named(uninterrupted, tmp
         with pytest.raises(FileNotFoundError, match=r"no checkpoint of step 3 .* there are \[9, 12\]"):
             checkpoints.restore(fresh(), 3)
         wider = init_state({"w": jnp.ones(4)}, BUILD, NUMBERS, key=jax.random.key(7), ema_decay=0.9)
-        with pytest.raises(ValueError, match=r"'ema/params/w' is \[\[3\], 'float32'\] there, \[\[4\], 'float32'\] here"):
+        with pytest.raises(
+            ValueError, match=r"'ema/params/w' is \[\[3\], 'float32'\] there, \[\[4\], 'float32'\] here"
+        ):
             checkpoints.restore(wider)
-        with pytest.raises(ValueError, match="'ema/decay' is .* there, nothing here"):
+        with pytest.raises(ValueError, match=r"'ema/decay' is .* there, nothing here"):
             checkpoints.restore(fresh()._replace(ema=None))
 
 
@@ -105,7 +107,11 @@ def test_a_half_written_checkpoint_is_not_taken_for_one(uninterrupted, tmp_path)
 
 
 def test_states_with_odd_leaves_come_back(tmp_path):
-    state = {"empty": jnp.zeros((0, 3)), "keys": jax.random.split(jax.random.key(0), 2), "half": jnp.ones(2, jnp.bfloat16)}
+    state = {
+        "empty": jnp.zeros((0, 3)),
+        "keys": jax.random.split(jax.random.key(0), 2),
+        "half": jnp.ones(2, jnp.bfloat16),
+    }
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(0, state)
         back = checkpoints.restore(state)

@@ -84,7 +84,7 @@ def test_the_program_writes_the_whole_state_in_place(name, params, batch):
 
 def test_accumulation_is_the_whole_batch_and_runs_the_optimizer_once(params, batch):
     hyperparams = {"learning_rate": 0.1, "b1": 0.9}
-    results = []
+    results, metrics = [], {}
     for accumulate in (1, 4):
         state = init_state(params, adam, hyperparams, key=KEY)
         step = make_train_step(quadratic, adam, accumulate=accumulate)
@@ -252,7 +252,7 @@ def test_a_loss_of_the_wrong_form_is_named(loss, message, params, batch):
 
 
 def test_bad_arguments_are_refused_before_tracing(params, batch):
-    with pytest.raises(ValueError, match="learning_rate = -1.0: accepted is a number in"):
+    with pytest.raises(ValueError, match=r"learning_rate = -1\.0: accepted is a number in"):
         init_state(params, sgd, {"learning_rate": -1.0}, key=KEY)
     with pytest.raises(TypeError, match=r"accepted is a typed key"):
         init_state(params, sgd, {"learning_rate": 0.1}, key=jnp.zeros(2, jnp.uint32))

@@ -1,0 +1,177 @@
+"""A population is its members, trained together."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxlab import tasks
+from jaxlab.optimizers import Recipe
+from jaxlab.sweep import population as engine
+from jaxlab.sweep import run_population, seed_keys, tune
+from jaxlab.train import data as examples_of
+from jaxlab.train import evaluate, init_run, make_run
+from jaxlab.train.run import validation_indices
+
+RECIPE = Recipe("adam", "cosine")
+RATES = np.array([0.003, 0.1, 0.03])
+SEEDS = [0, 1, 0]
+
+
+@pytest.fixture(scope="module")
+def line():
+    return tasks.get("line")
+
+
+@pytest.fixture(scope="module")
+def together(line):
+    hyperparams = {"learning_rate": RATES, "total_steps": 40}
+    return run_population(line, RECIPE.build, hyperparams, seed_keys(SEEDS), steps=40, eval_every=20, test=True)
+
+
+def test_members_are_what_they_are_alone(line, together):
+    pool = examples_of.count(line.data)
+    training, _ = examples_of.split_sizes(pool, line.validation_fraction)
+    run = make_run(line.loss, RECIPE.build, batch_size=line.batch_size, steps=20, validation_fraction=0.2)
+    for member, (rate, seed) in enumerate(zip(RATES, SEEDS, strict=True)):
+        numbers = {"learning_rate": rate, "total_steps": 40}
+        state = init_run(line.init, RECIPE.build, numbers, key=jax.random.key(seed))
+        for stretch in range(2):
+            state, metrics = run(state, line.data)
+            held_out = validation_indices(state.key, pool=pool, training=training)
+            validation = evaluate(line.loss, state.params, line.data, held_out)
+            np.testing.assert_allclose(together.validation["mse"][member, stretch], validation["mse"], rtol=1e-4)
+            np.testing.assert_allclose(together.train_loss[member, stretch], metrics["loss"].mean(), rtol=1e-4)
+        np.testing.assert_allclose(
+            together.test["mse"][member], evaluate(line.loss, state.params, line.test)["mse"], rtol=1e-4
+        )
+    assert together.steps.tolist() == [20, 40]
+
+
+def test_one_after_the_other_is_the_same(line, together):
+    hyperparams = {"learning_rate": RATES, "total_steps": 40}
+    turns = run_population(
+        line, RECIPE.build, hyperparams, seed_keys(SEEDS), steps=40, eval_every=20, test=True, layout="map"
+    )
+    np.testing.assert_allclose(turns.validation["mse"], together.validation["mse"], rtol=1e-4)
+    np.testing.assert_allclose(turns.test["mse"], together.test["mse"], rtol=1e-4)
+    assert int(turns.states.step) == 40
+
+
+def test_spare_places_change_nothing_and_share_the_program(line, together, monkeypatch):
+    hyperparams = {"learning_rate": RATES[:2], "total_steps": 40}
+    arguments = {"steps": 40, "eval_every": 20, "test": True}
+    run_population(line, RECIPE.build, hyperparams, seed_keys([0, 1]), capacity=6, **arguments)
+    stretch = engine._stretch.cache_info()
+    again = run_population(line, RECIPE.build, hyperparams, seed_keys([0, 1]), capacity=6, **arguments)
+    assert engine._stretch.cache_info().misses == stretch.misses
+    assert again.validation["mse"].shape == (2, 2)
+    np.testing.assert_allclose(again.validation["mse"], together.validation["mse"][:2], rtol=1e-4)
+
+
+def test_seeds_are_shared_between_arms_and_splits_do_not_leak(line):
+    """Equal keys: equal parameters at the start, split and batches, whatever the optimizer."""
+    starts = [
+        init_run(line.init, Recipe(name).build, {"learning_rate": 0.1}, key=jax.random.key(3))
+        for name in ("sgd", "adam")
+    ]
+    jax.tree.map(np.testing.assert_array_equal, starts[0].params, starts[1].params)
+    np.testing.assert_array_equal(*(jax.random.key_data(state.key) for state in starts))
+    key, pool, training = starts[0].key, 50, 40
+    held_out = set(np.asarray(validation_indices(key, pool=pool, training=training)).tolist())
+    shown = [examples_of.batch_indices(key, step, examples=training, batch_size=8) for step in range(5)]
+    trained = set(np.asarray(examples_of.split_indices(key, jnp.concatenate(shown), pool=pool)).tolist())
+    assert len(held_out) == 10
+    assert len(trained) == 40
+    assert not held_out & trained
+
+
+def test_a_diverging_member_disturbs_no_other(line):
+    found = run_population(
+        line, Recipe("sgd").build, {"learning_rate": np.array([0.1, 1e9, 0.1])}, seed_keys([0, 0, 0]), steps=30
+    )
+    validation = found.validation["mse"][:, -1]
+    assert not validation[1] < 1.0
+    assert validation[0] == validation[2] < 0.05
+    assert found.skipped[1] > 0 == found.skipped[0]
+
+
+def test_a_condition_on_the_clock_stays_a_branch(line):
+    """A transform that works every tenth step is a branch in the program, not both branches."""
+
+    class Cached(NamedTuple):
+        factor: jax.Array
+
+    def build(hyperparams):
+        def init(params):
+            return Cached(jnp.ones(()))
+
+        def update(updates, state, params=None, *, step, **extra):
+            expensive = lambda x: jnp.linalg.norm(jnp.outer(jnp.full(8, x), jnp.ones(8)) @ jnp.ones((8, 8)))  # noqa: E731
+            factor = jax.lax.cond(step % 10 == 0, expensive, lambda x: x, state.factor)
+            rate = hyperparams["learning_rate"]
+            return jax.tree.map(lambda u: -rate * u / factor, updates), Cached(factor)
+
+        return optax.GradientTransformationExtraArgs(init, update)
+
+    program = engine.Program(
+        loss=line.loss,
+        build=build,
+        mesh=engine.member_mesh(2),
+        layout="vmap",
+        batch_size=8,
+        training=100,
+        options=(),
+    )
+    params, keys = engine._initial(line.init, seed_keys([0, 1]))
+    states = program.start()(params, {"learning_rate": jnp.ones(2)}, keys)
+    assert " conditional(" in program.stretch(20).lower(states, line.data).compile().as_text()
+
+
+def test_choosing_prefers_what_did_not_diverge(line):
+    found = tune(line, Recipe("sgd"), [1e9, 0.1, 1e-4], [0, 1], steps=30)
+    assert found.values == (1e-4, 0.1, 1e9)
+    assert (found.chosen, found.at_edge) == (0.1, False)
+    assert found.validation.shape == (3, 2)
+    assert tune(line, Recipe("sgd"), [1e-4, 0.1], [0, 1], steps=30).at_edge
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps = 0: accepted is a whole number of at least 1"),
+        ({"eval_every": 0}, "eval_every = 0"),
+        ({"layout": "vmpa"}, "did you mean 'vmap'"),
+        (
+            {"hyperparams": {"learning_rate": np.ones(3)}},
+            r"learning_rate has shape \(3,\): accepted is one number, or \(2,\)",
+        ),
+        (
+            {"hyperparams": {"learning_rate": np.array([0.1, -1.0])}},
+            r"learning_rate = -1.0: accepted is a number in \[0, inf\)",
+        ),
+        ({"hyperparams": {"learning_rat": 0.1}}, "did you mean 'learning_rate'"),
+        ({"keys": jax.random.key(0)}, "accepted are typed keys with one axis"),
+        ({"task": "lien"}, "did you mean 'line'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_compiled(line, change, message, monkeypatch):
+    monkeypatch.setattr(engine.Stopwatch, "run", lambda *arguments: pytest.fail("compiled"))
+    arguments = {
+        "task": line,
+        "build": Recipe("sgd").build,
+        "hyperparams": {"learning_rate": 0.1},
+        "keys": seed_keys([0, 1]),
+    }
+    with pytest.raises((TypeError, ValueError), match=message):
+        run_population(**(arguments | change))
+
+
+def test_empty_lists_are_refused(line):
+    with pytest.raises(ValueError, match=r"values = \[\]"):
+        tune(line, Recipe("sgd"), [], [0])
+    with pytest.raises(ValueError, match=r"seeds = \[\]"):
+        tune(line, Recipe("sgd"), [0.1], [])

@@ -177,9 +177,9 @@ def _draw(axes: Axes, y: int, row: Row) -> None:
         axes.plot(row.interval, [y, y], color=color, linewidth=2.2, solid_capstyle="butt", zorder=2)
         axes.plot(row.interval, [y, y], "|", color=color, markersize=8, markeredgewidth=1.6, zorder=2)
     if row.dots.size > 1:
-        axes.plot(
-            row.dots, np.full(row.dots.size, y + 0.26), "o", color=FAINT, markersize=3.2, fillstyle="none", zorder=3
-        )
+        # By turns a little higher and lower, so that equal seeds do not hide each other.
+        heights = y + 0.24 + 0.1 * (np.arange(row.dots.size) % 2)
+        axes.plot(np.sort(row.dots), heights, "o", color=FAINT, markersize=3.2, fillstyle="none", zorder=3)
     face = color if row.filled else "white"
     axes.plot(row.mean, y, marker, color=color, markersize=7, markerfacecolor=face, markeredgewidth=1.4, zorder=4)
 

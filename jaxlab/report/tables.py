@@ -142,7 +142,7 @@ def recipes(results: Results) -> Html:
             el("td", f"{tuning['parameter'].replace('_', ' ')} = {short(tuning['chosen'])}", _edge(arm)),
             el("td", f"{len(values)} values, {short(min(values))} to {short(max(values))}"),
             el("td", ", ".join(others) or _DASH, class_="long"),
-            el("td", link(arm["reference"]) if arm["reference"] else _DASH),
+            el("td", link(arm["reference"]) if arm["reference"] else _DASH, class_="long"),
         )
         rows.append(row)
     head = ["Arm", "Optimizer, schedule", "Chosen", "Grid", "Fixed", "Reference"]

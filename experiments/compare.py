@@ -96,6 +96,10 @@ def prepare(config: Config) -> Plan:
     for name in ("points", "selection_seeds", "report_seeds", "evaluations"):
         hyper.integer(name, getattr(config, name), at_least=1)
     hyper.integer("seed", config.seed, at_least=0)
+    if config.batch_size is not None:
+        hyper.integer("batch_size", config.batch_size, at_least=1)
+    if config.margin is not None:
+        hyper.number("margin", config.margin, "(0, inf)")
     task = tasks.get(config.task)
     steps = hyper.integer("steps", task.steps if config.steps is None else config.steps, at_least=1)
     timing = timing_of(config.schedule, steps, config.warmup)

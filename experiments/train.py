@@ -29,6 +29,7 @@ from jaxlab.precision import as_policy
 from jaxlab.train import Checkpoints, TrainState, evaluate, init_run, make_run
 from jaxlab.train.data import count, split_sizes
 from jaxlab.train.run import validation_indices
+from jaxlab.train.stopwatch import Stopwatch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +121,7 @@ def run(plan: Plan) -> None:
     if config.resume is None:
         (plan.out / "config.json").write_text(json.dumps(dataclasses.asdict(config) | {"out": None, "resume": None}))
 
+    clock = Stopwatch()
     data, test = jax.device_put((task.data, task.test))
     every = max(1, plan.steps // config.evaluations)
     # One compiled program, or two where the steps are no multiple of a stretch.
@@ -144,14 +146,15 @@ def run(plan: Plan) -> None:
             state = checkpoints.restore(state)
             log.go_back_to(int(state.step))
         while (done := int(state.step)) < plan.steps:
-            state, metrics = stretch_of(min(every, plan.steps - done))(state, data)
+            state, metrics = clock.run(stretch_of(min(every, plan.steps - done)), state, data)
             trained = jax.tree.map(lambda values: float(np.mean(values)), {"loss": metrics["loss"]})
             last = {name: float(metrics[name][-1]) for name in ("learning_rate", "grad_norm", "skipped")}
-            checked = {f"validation_{name}": float(value) for name, value in validate(state, data).items()}
+            checked = {f"validation_{name}": float(value) for name, value in clock.run(validate, state, data).items()}
             log.add(int(state.step), {**trained, **last, **checked})
             checkpoints.save(int(state.step), state)
-    scores = jax.jit(lambda params, test: evaluate(task.loss, params, test))(state.params, test)
-    results = summarize(plan, log.records, {name: float(value) for name, value in scores.items()}, began)
+    scores = clock.run(jax.jit(lambda params, test: evaluate(task.loss, params, test)), state.params, test)
+    results = summarize(plan, log.records, {name: float(value) for name, value in scores.items()}, clock)
+    results["seconds"]["total"] = time.perf_counter() - began
     console.print(f"[bold]{results['verdict']}[/]")
     console.print(f"{report.write(results, plan.out)} ({results['seconds']['total']:.0f} s)")
 
@@ -191,9 +194,11 @@ def shown(numbers: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
 
 
-def summarize(plan: Plan, records: list[dict[str, float]], scores: dict[str, float], began: float) -> dict[str, Any]:
+def summarize(
+    plan: Plan, records: list[dict[str, float]], scores: dict[str, float], clock: Stopwatch
+) -> dict[str, Any]:
     """The run in the form of results.json."""
-    task, total = plan.task, time.perf_counter() - began
+    task = plan.task
     score = scores[task.metric]
     measure = verdict.Measure(task.metric, task.unit, task.higher_is_better)
     arm = {
@@ -217,8 +222,8 @@ def summarize(plan: Plan, records: list[dict[str, float]], scores: dict[str, flo
         },
         "cost": {
             "seconds_tuning": 0.0,
-            "seconds_report": total,
-            "compile_seconds": 0.0,
+            "seconds_report": clock.compiling + clock.running,
+            "compile_seconds": clock.compiling,
             "state_bytes_per_param": plan.recipe.info.state_bytes_per_param,
         },
     }
@@ -240,7 +245,7 @@ def summarize(plan: Plan, records: list[dict[str, float]], scores: dict[str, flo
         "arms": [arm],
         "comparisons": [],
         "verdict": f"{plan.recipe.optimizer} reaches a test {measure.name} of {measure.value(score)} with one seed.",
-        "seconds": {"total": total, "compile": 0.0},
+        "seconds": {"total": clock.compiling + clock.running, "compile": clock.compiling},
     }
 
 

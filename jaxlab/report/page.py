@@ -15,7 +15,7 @@ from jaxlab.report import tables
 from jaxlab.report.markup import Html, el, inline_svg, join, link
 from jaxlab.report.plots import figures, to_png, to_svg
 from jaxlab.report.protocol import protocol
-from jaxlab.report.reading import measure_of, ranked
+from jaxlab.report.reading import measure_of, ranked, tunings
 from jaxlab.report.results import Results, check, save, write_atomically
 
 _TITLES = {
@@ -99,13 +99,16 @@ def _sentences(text: str) -> list[str]:
 
 def _facts(results: Results) -> list[str]:
     arm, seconds = results["arms"][0], results["seconds"]
-    tuning = arm["tuning"]
-    values = _count(len(tuning["values"]), "value")
+    grids = [
+        f"{_count(len(tuning['values']), 'value')} \N{MULTIPLICATION SIGN} "
+        f"{_count(len(tuning['seeds']), 'selection seed')}"
+        for tuning in tunings(results)[:1]
+    ]
     where = [str(results["environment"][key]) for key in ("processor",) if results["environment"].get(key)]
     return [
         f"task {results['task']['name']}",
         _count(len(results["arms"]), "arm"),
-        f"{values} \N{MULTIPLICATION SIGN} {_count(len(tuning['seeds']), 'selection seed')}",
+        *grids,
         _count(len(arm["report"]["seeds"]), "report seed"),
         f"{_duration(seconds['total'])}, of which {_duration(seconds['compile'])} compiling",
         *where,
@@ -169,7 +172,7 @@ def _detail(results: Results) -> Html:
             "section",
             el("h2", "Recipes"),
             tables.recipes(results),
-            _fold("Every run of the tuning", tables.tuning_runs(results)),
+            _fold("Every run of the tuning", tables.tuning_runs(results)) if tunings(results) else None,
             _fold("Every report run", tables.seeds(results)),
             _fold("Time and memory", tables.costs(results)),
         ),

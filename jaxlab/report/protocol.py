@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxlab.report.reading import measure_of
+from jaxlab.report.reading import measure_of, tuning_of, tunings
 from jaxlab.report.results import Results
 from jaxlab.verdict.measure import enumerate_words
 
@@ -34,10 +34,12 @@ def seeds_in_words(seeds: Sequence[int]) -> str:
 
 
 def _tuning(results: Results) -> str:
-    tunings = [arm["tuning"] for arm in results["arms"]]
-    names = enumerate_words(list(dict.fromkeys(tuning["parameter"].replace("_", " ") for tuning in tunings)), "or")
-    budgets = sorted({len(tuning["values"]) * len(tuning["seeds"]) for tuning in tunings})
-    first = tunings[0]
+    done = tunings(results)
+    if not done:
+        return "None: the recipe's numbers were given."
+    names = enumerate_words(list(dict.fromkeys(tuning["parameter"].replace("_", " ") for tuning in done)), "or")
+    budgets = sorted({len(tuning["values"]) * len(tuning["seeds"]) for tuning in done})
+    first = done[0]
     if len(budgets) == 1:
         said = (
             f"Every arm had the same budget: {len(first['values'])} values of its {names}, each trained with selection "
@@ -46,7 +48,7 @@ def _tuning(results: Results) -> str:
     else:
         said = f"Arms tuned their {names} with DIFFERENT budgets, {budgets[0]} to {budgets[-1]} runs."
     said += " The value with the best mean on validation data was kept; one with a diverged run only if all had some."
-    edges = [arm["name"] for arm in results["arms"] if arm["tuning"]["at_edge"]]
+    edges = [arm["name"] for arm in results["arms"] if tuning_of(arm)["at_edge"]]
     if edges:
         said += f" The choice of {enumerate_words(edges)} lies on the edge of its grid: a better value may lie beyond."
     return said
@@ -55,17 +57,23 @@ def _tuning(results: Results) -> str:
 def _report(results: Results) -> str:
     used = results["arms"][0]["report"]["seeds"]
     steps = max(arm["curves"]["steps"][-1] for arm in results["arms"])
-    known = {seed for arm in results["arms"] for seed in arm["tuning"]["seeds"]}
+    done = tunings(results)
+    known = {seed for tuning in done for seed in tuning["seeds"]}
     again = sorted(known & set(used))
     fresh = (
         "seeds that tuning never saw"
         if not again
         else f"of which {seeds_in_words(again)} had ALSO served the tuning, so that the result is too rosy"
     )
+    trained = (
+        f"The kept value was trained anew for {steps:,} steps with report {seeds_in_words(used)}, {fresh},"
+        if done
+        else f"The recipe was trained for {steps:,} steps with {seeds_in_words(used)},"
+    )
     return (
-        f"The kept value was trained anew for {steps:,} steps with report {seeds_in_words(used)}, {fresh}, and scored "
-        "on test data after the last step. A seed decides the initial parameters, the split into training and "
-        "validation data, and the order of the batches; test data are the same for all and were used only here."
+        f"{trained} and scored on test data after the last step. A seed decides the initial parameters, the split into "
+        "training and validation data, and the order of the batches; test data are the same for all and were used "
+        "only here."
     )
 
 

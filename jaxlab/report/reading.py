@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxlab import verdict
-from jaxlab.report.results import Arm, Comparison, Results
+from jaxlab.report.results import Arm, Comparison, Results, Tuning
 
 
 def numbers(values: Sequence[float | None] | Sequence[Sequence[float | None]]) -> Float[np.ndarray, "..."]:
@@ -23,6 +23,22 @@ def measure_of(results: Results) -> verdict.Measure:
     """The task's metric."""
     task = results["task"]
     return verdict.Measure(task["metric"], task["unit"], higher_is_better=task["higher_is_better"])
+
+
+def tuning_of(arm: Arm) -> Tuning:
+    """How an arm of a tuned study was tuned.
+
+    Raises:
+      ValueError: it was not.
+    """
+    if arm["tuning"] is None:
+        raise ValueError(f"arm {arm['name']!r} was not tuned")
+    return arm["tuning"]
+
+
+def tunings(results: Results) -> list[Tuning]:
+    """How each arm was tuned; empty where none was."""
+    return [] if results["arms"][0]["tuning"] is None else [tuning_of(arm) for arm in results["arms"]]
 
 
 def ranked(results: Results) -> list[Arm]:

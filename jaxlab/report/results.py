@@ -73,14 +73,17 @@ class Cost(TypedDict):
 
 
 class Arm(TypedDict):
-    """One recipe. ``hyperparams`` holds every number it was reported with, the tuned one among them."""
+    """One recipe. ``hyperparams`` holds every number it was reported with, the tuned one among them.
+
+    ``tuning`` is null where nothing was chosen; in a study, all arms are tuned or none.
+    """
 
     name: str
     optimizer: str
     schedule: str
     reference: str
     hyperparams: dict[str, float]
-    tuning: Tuning
+    tuning: Tuning | None
     report: Report
     curves: Curves
     cost: Cost
@@ -225,9 +228,12 @@ def _lengths(results: Results) -> list[str]:
         found.append("results.arms is empty: accepted is at least one")
     for i, arm in enumerate(results["arms"]):
         path, tuning, report, curves = f"results.arms[{i}]", arm["tuning"], arm["report"], arm["curves"]
-        must_have(f"{path}.tuning.validation", tuning["validation"], len(tuning["values"]), "value")
-        for row in tuning["validation"]:
-            must_have(f"{path}.tuning.validation[...]", row, len(tuning["seeds"]), "seed")
+        if (tuning is None) != (results["arms"][0]["tuning"] is None):
+            found.append(f"{path}.tuning is not like the first arm's: accepted are arms that all were tuned, or none")
+        if tuning is not None:
+            must_have(f"{path}.tuning.validation", tuning["validation"], len(tuning["values"]), "value")
+            for row in tuning["validation"]:
+                must_have(f"{path}.tuning.validation[...]", row, len(tuning["seeds"]), "seed")
         must_have(f"{path}.report.test", report["test"], len(report["seeds"]), "seed")
         must_have(f"{path}.report.interval", report["interval"], 2, "end")
         if report["diverged"] != report["test"].count(None):

@@ -11,7 +11,7 @@ def problems(value: Any, kind: Any, path: str = "") -> list[str]:
 
     Args:
       value: what ``json`` reads: objects, lists, texts, numbers, booleans, null.
-      kind: a TypedDict, ``list[X]``, ``dict[str, X]``, a ``Literal``, a union of simple types, ``str``,
+      kind: a TypedDict (or null), ``list[X]``, ``dict[str, X]``, a ``Literal``, a union of simple types, ``str``,
         ``int``, ``float`` (takes whole numbers too), ``bool``, ``None`` or ``Any``.
       path: where ``value`` stands in the whole.
 
@@ -19,6 +19,10 @@ def problems(value: Any, kind: Any, path: str = "") -> list[str]:
     ["mean[1] is '0.9': accepted is a number"]
     """
     origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType) and any(is_typeddict(branch) for branch in inner):
+        (kind,) = (branch for branch in inner if branch is not types.NoneType)
+        if value is None:
+            return []
     if is_typeddict(kind):
         return _object(value, kind, path)
     if origin is list and isinstance(value, list):

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from jaxlab.report.focus import limits
-from jaxlab.report.reading import measure_of, numbers
+from jaxlab.report.reading import measure_of, numbers, tunings
 from jaxlab.report.results import Results, Tuning
 from jaxlab.report.style import DIVERGED, FAINT, GRID, INK, TEXT, WIDTH, Style, add_axes, fit, new_figure, styles
 
@@ -24,34 +24,38 @@ def short(value: float) -> str:
     return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
 
 
-def sensitivity(results: Results) -> Figure:
+def sensitivity(results: Results) -> Figure | None:
     """Draws the validation metric against the tuned hyperparameter, usually the learning rate.
+
+    None where nothing was tuned.
 
     Line: mean over the selection seeds, dots: the seeds. A ring marks the chosen value, a cross a value
     at which runs diverged (a small one: not all of them), a triangle one that lies beyond the axis. Other
     arms stand behind in grey.
     """
-    measure, arms = measure_of(results), results["arms"]
+    measure, arms, done = measure_of(results), results["arms"], tunings(results)
+    if not done:
+        return None
     look = styles([arm["name"] for arm in arms])
     columns = min(2, len(arms))
     rows = -(-len(arms) // columns)
     height = _TOP + rows * (_ROW + _TITLE) + _BOTTOM
     figure = new_figure(height)
     width = (WIDTH - _LEFT - 0.1 - _GAP * (columns - 1)) / columns
-    means = [measure.factor * numbers(arm["tuning"]["validation"]).mean(axis=1) for arm in arms]
+    means = [measure.factor * numbers(tuning["validation"]).mean(axis=1) for tuning in done]
     window = _window(means, measure.higher_is_better)
-    for i, arm in enumerate(arms):
+    for i, (arm, tuning) in enumerate(zip(arms, done, strict=True)):
         row, column = divmod(i, columns)
         left = _LEFT + column * (width + _GAP)
         top = _TOP + row * (_ROW + _TITLE) + _TITLE
         axes = add_axes(figure, left, WIDTH - left - width, height - top - _ROW, top)
-        for other, mean in zip(arms, means, strict=True):
-            axes.plot(other["tuning"]["values"], mean, color=GRID, linewidth=0.8, zorder=1)
-        _panel(axes, arm["tuning"], measure.factor, look[arm["name"]], window, lower_is_bad=measure.higher_is_better)
-        _name(axes, arm["name"], arm["tuning"])
-        _axis(axes, [arm["tuning"] for arm in arms], bottom=i + columns >= len(arms), left=column == 0)
+        for other, mean in zip(done, means, strict=True):
+            axes.plot(other["values"], mean, color=GRID, linewidth=0.8, zorder=1)
+        _panel(axes, tuning, measure.factor, look[arm["name"]], window, lower_is_bad=measure.higher_is_better)
+        _name(axes, arm["name"], tuning)
+        _axis(axes, done, bottom=i + columns >= len(arms), left=column == 0)
     figure.text(0.02, 1.0 - 0.04 / height, fit(measure.axis("validation"), WIDTH - 0.2), size=TEXT, color=INK, va="top")
-    names = dict.fromkeys(arm["tuning"]["parameter"].replace("_", " ") for arm in arms)
+    names = dict.fromkeys(tuning["parameter"].replace("_", " ") for tuning in done)
     figure.text(
         0.5,
         0.06 / height,

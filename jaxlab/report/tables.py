@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from jaxlab import verdict
 from jaxlab.report.markup import Html, el, join, link
-from jaxlab.report.reading import as_comparison, between, finished_mean, measure_of, ranked
+from jaxlab.report.reading import as_comparison, between, finished_mean, measure_of, ranked, tuning_of, tunings
 from jaxlab.report.results import Arm, Results
 from jaxlab.report.sensitivity import short
 from jaxlab.verdict.measure import probability
@@ -37,7 +37,9 @@ def final_table(results: Results) -> Html:
     measure, arms = measure_of(results), ranked(results)
     best = arms[0]
     head = ["Arm", f"Test {measure.name}", f"Against {best['name']}", "95% interval", "More seeds needed", "Diverged"]
-    head.append(_parameter_name(arms).capitalize())
+    tuned = bool(tunings(results))
+    if tuned:
+        head.append(_parameter_name(results).capitalize())
     rows = []
     for arm in arms:
         low, high = arm["report"]["interval"]
@@ -53,7 +55,7 @@ def final_table(results: Results) -> Html:
             el("td", f"{measure.value(low)} to {measure.value(high)}" if known else _DASH, class_="number"),
             el("td", f"about {needed:,}" if needed else _DASH, class_="number"),
             el("td", f"{lost} of {runs}", class_="number trouble" if lost else "number"),
-            el("td", short(arm["tuning"]["chosen"]), _edge(arm), class_="number"),
+            el("td", short(tuning_of(arm)["chosen"]), _edge(arm), class_="number") if tuned else None,
             class_="best" if arm is best and not lost else None,
         )
         rows.append(row)
@@ -68,15 +70,15 @@ def _mean(arm: Arm, measure: verdict.Measure) -> Html:
 
 
 def _edge(arm: Arm) -> Html | None:
-    return el("span", " (edge of grid)", class_="trouble") if arm["tuning"]["at_edge"] else None
+    return el("span", " (edge of grid)", class_="trouble") if tuning_of(arm)["at_edge"] else None
 
 
 def _verdict(word: str) -> Html:
     return el("td", f"{_SIGNS[word]} {word}", class_=word)
 
 
-def _parameter_name(arms: Sequence[Arm]) -> str:
-    return " / ".join(dict.fromkeys(arm["tuning"]["parameter"].replace("_", " ") for arm in arms))
+def _parameter_name(results: Results) -> str:
+    return " / ".join(dict.fromkeys(tuning["parameter"].replace("_", " ") for tuning in tunings(results)))
 
 
 def matrix(results: Results) -> Html:
@@ -132,15 +134,19 @@ def recipes(results: Results) -> Html:
     """What was tuned over which grid, what was chosen, and the numbers that were not tuned."""
     rows = []
     for arm in ranked(results):
-        tuning = arm["tuning"]
-        values = tuning["values"]
-        others = [f"{key}={short(value)}" for key, value in arm["hyperparams"].items() if key != tuning["parameter"]]
+        chosen, swept, parameter = _DASH, _DASH, None
+        if arm["tuning"] is not None:
+            tuning, parameter = arm["tuning"], arm["tuning"]["parameter"]
+            values = tuning["values"]
+            chosen = join(f"{parameter.replace('_', ' ')} = {short(tuning['chosen'])}", _edge(arm))
+            swept = f"{len(values)} values, {short(min(values))} to {short(max(values))}"
+        others = [f"{key}={short(value)}" for key, value in arm["hyperparams"].items() if key != parameter]
         row = el(
             "tr",
             _arm(arm["name"]),
             el("td", f"{arm['optimizer']}, {arm['schedule']}"),
-            el("td", f"{tuning['parameter'].replace('_', ' ')} = {short(tuning['chosen'])}", _edge(arm)),
-            el("td", f"{len(values)} values, {short(min(values))} to {short(max(values))}"),
+            el("td", chosen),
+            el("td", swept),
             el("td", ", ".join(others) or _DASH, class_="long"),
             el("td", link(arm["reference"]) if arm["reference"] else _DASH, class_="long"),
         )
@@ -154,8 +160,9 @@ def tuning_runs(results: Results) -> Html:
     measure = measure_of(results)
     rows = []
     for arm in ranked(results):
-        for value, scores in zip(arm["tuning"]["values"], arm["tuning"]["validation"], strict=True):
-            chosen = math.isclose(value, arm["tuning"]["chosen"])
+        tuning = tuning_of(arm)
+        for value, scores in zip(tuning["values"], tuning["validation"], strict=True):
+            chosen = math.isclose(value, tuning["chosen"])
             lost = sum(score is None for score in scores)
             row = el(
                 "tr",
@@ -166,7 +173,7 @@ def tuning_runs(results: Results) -> Html:
                 el("td", "chosen" if chosen else ""),
             )
             rows.append(row)
-    head = ["Arm", _parameter_name(results["arms"]).capitalize(), f"Validation {measure.name} by seed", "Diverged", ""]
+    head = ["Arm", _parameter_name(results).capitalize(), f"Validation {measure.name} by seed", "Diverged", ""]
     return table(head, rows, "Every run of the tuning.")
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
@@ -20,6 +19,7 @@ from jaxlab.train.evaluate import evaluate
 from jaxlab.train.run import run_keys, scan_steps, training_batch, validation_indices
 from jaxlab.train.state import Build, TrainState, init_state
 from jaxlab.train.step import StepOptions, step_fn
+from jaxlab.train.stopwatch import Stopwatch
 
 LAYOUTS = ("vmap", "map")
 Progress = Callable[[int, int], None]
@@ -267,24 +267,6 @@ _STATES = TrainState(**_SPECS)
 def _spread(mesh: Mesh, function: Callable[..., Any], in_specs: Any, out_specs: Any) -> Callable[..., Any]:
     # No member talks to another: each device runs the function on its own.
     return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
-
-
-class Stopwatch:
-    """Runs jitted functions and keeps apart what was spent in compiling and in running."""
-
-    def __init__(self) -> None:
-        self.compiling = 0.0
-        self.running = 0.0
-
-    def run(self, function: Any, *arguments: Any) -> Any:
-        """The function's result, computed."""
-        start = time.perf_counter()
-        compiled = function.lower(*arguments).compile()
-        middle = time.perf_counter()
-        result = jax.block_until_ready(compiled(*arguments))
-        self.compiling += middle - start
-        self.running += time.perf_counter() - middle
-        return result
 
 
 def _members(hyperparams: Mapping[str, Any], keys: Array, build: Build) -> tuple[int, dict[str, Array]]:

@@ -1,0 +1,85 @@
+"""One recipe from start to page; interrupted and resumed it ends the same."""
+
+import dataclasses
+import json
+
+import pytest
+
+from experiments import train
+from jaxlab import report
+from jaxlab.train import Checkpoints
+
+SMALL = train.Config(task="line", steps=50, evaluations=5)
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "out"
+    train.run(train.prepare(dataclasses.replace(SMALL, out=out)))
+    return out
+
+
+def test_it_leaves_a_log_checkpoints_and_a_page(complete):
+    records = [json.loads(line) for line in (complete / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [10, 20, 30, 40, 50]
+    assert {"loss", "learning_rate", "grad_norm", "skipped", "validation_mse"} <= records[0].keys()
+    (arm,) = report.load(complete)["arms"]
+    assert arm["tuning"] is None
+    assert arm["report"]["mean"] == pytest.approx(0.01, abs=0.05)
+    assert arm["curves"]["validation"][0] == [record["validation_mse"] for record in records]
+    assert "was trained for 50 steps" in (complete / "report.html").read_text()
+
+
+@pytest.mark.parametrize("when", ["before the log", "after the log"])
+def test_stopped_and_resumed_it_ends_with_the_same_numbers(complete, tmp_path, monkeypatch, when):
+    add = train.Log.add
+
+    def interrupted(self, step, metrics):
+        if when == "after the log":
+            add(self, step, metrics)
+        if step == 30:
+            raise KeyboardInterrupt
+        if when == "before the log":
+            add(self, step, metrics)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Log, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(train.prepare(dataclasses.replace(SMALL, out=tmp_path / "run")))
+    with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
+        assert checkpoints.steps() == [10, 20]
+    train.run(train.prepare(train.Config(resume=tmp_path / "run")))
+    assert (tmp_path / "run" / "log.jsonl").read_text() == (complete / "log.jsonl").read_text()
+    one, other = report.load(tmp_path / "run"), report.load(complete)
+    assert one["arms"][0]["report"] == other["arms"][0]["report"]
+    assert one["arms"][0]["curves"] == other["arms"][0]["curves"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "adma"}, "did you mean 'adam'"),
+        ({"optimizer": "adam", "schedule": "constant"}, "misses learning_rate"),
+        ({"hyperparams": {"learning_rat": 0.1}}, "did you mean 'learning_rate'"),
+        ({"hyperparams": {"learning_rate": -1.0}}, r"learning_rate = -1\.0"),
+        ({"steps": 0}, "steps = 0"),
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"evaluations": 0}, "evaluations = 0"),
+        ({"precision": "bfloat61"}, "did you mean 'bfloat16'"),
+        ({"task": "lien"}, "did you mean 'line'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_compiled_or_written(changes, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        train.prepare(dataclasses.replace(SMALL, **changes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_resumed_is_refused(complete, tmp_path):
+    with pytest.raises(ValueError, match=r"holds no config\.json"):
+        train.prepare(train.Config(resume=tmp_path))
+    with pytest.raises(ValueError, match="that run is complete"):
+        train.prepare(train.Config(resume=complete))
+    with pytest.raises(ValueError, match="accepted without other options"):
+        train.prepare(train.Config(resume=complete, steps=10))

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from jaxlab.verdict.compare import Comparison, comparisons
+from jaxlab.verdict.paired import seeds_needed
 
 ARMS = {
     "adam": [0.971, 0.975, 0.969, 0.973, 0.972],
@@ -144,3 +145,15 @@ def test_a_planted_difference_is_found():
     # The non-central t distribution promises this power at an effect of 3 standard deviations and 5 seeds.
     promised = float(stats.nct.sf(stats.t.ppf(0.975, 4), 4, 3.0 * math.sqrt(5)))
     assert stats.binomtest(found, 200, promised).pvalue > 0.001
+
+
+def test_seeds_needed_counts_with_the_level_that_holm_leaves():
+    found = comparisons(ARMS, higher_is_better=True)
+    near = found[0]
+    assert [c.verdict for c in found].count("undecided") == 1
+    assert near.seeds_needed == seeds_needed(ARMS["adam"], ARMS["adamw"], alpha=0.05)
+    # A third arm that nothing separates: three open pairs share the level.
+    arms = {**ARMS, "sgd": [0.970, 0.972, 0.973, 0.969, 0.972]}
+    for c in comparisons(arms, higher_is_better=True):
+        assert c.verdict == "undecided"
+        assert c.seeds_needed == seeds_needed(arms[c.a], arms[c.b], alpha=0.05 / 3)

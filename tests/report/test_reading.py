@@ -1,0 +1,46 @@
+"""What plots and page read is what the results say, from either side."""
+
+import pytest
+
+from jaxlab import verdict
+from jaxlab.report import check
+from jaxlab.report.reading import between, finished_mean, measure_of, ranked
+
+
+def test_a_comparison_is_read_from_either_side(study):
+    results = check(study(lost={"lion": 5}))
+    opposite = {"better": "worse", "worse": "better", "undecided": "undecided"}
+    for found in results["comparisons"]:
+        assert between(results, found["a"], found["b"]) == found
+        other = between(results, found["b"], found["a"])
+        assert other is not None
+        assert (other["a"], other["b"]) == (found["b"], found["a"])
+        assert other["verdict"] == opposite[found["verdict"]]
+        low, high = found["interval"]
+        if found["difference"] is None or low is None or high is None:
+            assert other["difference"] is None
+            assert other["interval"] == [None, None]
+        else:
+            assert other["difference"] == -found["difference"]
+            assert other["interval"] == [-high, -low]
+        assert [other[key] for key in ("p", "p_holm", "seeds_needed")] == [
+            found["p"],
+            found["p_holm"],
+            found["seeds_needed"],
+        ]
+
+
+def test_no_comparison(study):
+    results = check(study(arms=2))
+    assert between(results, "sgd", "sgd") is None
+
+
+def test_ranks_and_means(study):
+    results = check(study(arms=3, lost={"momentum": 2, "rmsprop": 5}))
+    assert [arm["name"] for arm in ranked(results)] == ["sgd", "momentum", "rmsprop"]
+    sgd, momentum, rmsprop = results["arms"]
+    assert finished_mean(sgd) == sgd["report"]["mean"]
+    finished = [x for x in momentum["report"]["test"] if x is not None]
+    assert finished_mean(momentum) == pytest.approx(sum(finished) / 3)
+    assert finished_mean(rmsprop) is None
+    assert measure_of(results) == verdict.Measure("accuracy", "fraction correct", higher_is_better=True)

@@ -1,8 +1,8 @@
 """Contestants timed in turn, in one process, and compared round by round.
 
-A shared machine drifts by tens of percent within minutes. So every round runs each contestant once, in an
-order that alternates, and gives one ratio for each against the baseline; the interval is of the median of
-those paired ratios (order statistics, no distribution assumed). Times are medians with quartiles.
+A shared machine drifts by tens of percent within minutes. So every round runs each contestant, forth and back,
+and gives one ratio for each against the baseline; the interval is of the median of those paired ratios (order
+statistics, no distribution assumed). Times are medians with quartiles.
 """
 
 import argparse
@@ -35,23 +35,30 @@ def arguments(description: str | None, rounds: int) -> argparse.Namespace:
     return chosen
 
 
-def race(contestants: dict[str, Contestant], rounds: int, repeats: int = 1) -> dict[str, list[float]]:
+def race(builders: dict[str, Callable[[], Contestant]], rounds: int, repeats: int = 1) -> dict[str, list[float]]:
     """Seconds of each contestant in each round, after one uncounted round.
 
+    Each contestant exists twice, built and run in one order and then in the reverse, and its time is the mean of
+    both: whoever is built first finds the better memory, which alone made a program 10% faster than itself.
+
     Args:
-      contestants: name to function.
+      builders: name to what builds the contestant.
       rounds: how many.
-      repeats: how often a contestant works in its turn; its time is the mean.
+      repeats: how often a contestant works in its turn.
     """
-    names = list(contestants)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    order = [*builders, *reversed(builders)]
+    contestants = [(name, builders[name]()) for name in order]
+    seconds: dict[str, list[float]] = {name: [] for name in builders}
     for number in range(-1, rounds):
-        for name in names if number % 2 else reversed(names):
+        times = dict.fromkeys(builders, 0.0)
+        for name, work in contestants:
             start = time.perf_counter()
             for _ in range(repeats):
-                contestants[name]()
-            if number >= 0:
-                seconds[name].append((time.perf_counter() - start) / repeats)
+                work()
+            times[name] += (time.perf_counter() - start) / (2 * repeats)
+        if number >= 0:
+            for name, spent in times.items():
+                seconds[name].append(spent)
     return seconds
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,20 +40,19 @@ def fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def out_folder(out: Path | None, experiment: str) -> Path:
-    """The folder that the results go to, made and known to be writable.
+def new_folder(out: Path | None, experiment: str) -> Path:
+    """The folder that the results will go to; it is made when the run begins.
 
     Raises:
-      ValueError: it holds results already, or cannot be written; nothing is ever overwritten.
+      ValueError: it is there and not empty (nothing is ever overwritten), or cannot be written.
     """
     folder = out or Path("runs") / experiment / time.strftime("%Y-%m-%d-%H%M%S")
-    if (folder / "results.json").exists():
-        raise ValueError(f"out = {str(folder)!r} holds results already: accepted is another folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"out = {str(folder)!r} is not empty: accepted is a new or an empty folder")
+        parent = next(above for above in (folder, *folder.absolute().parents) if above.exists())
+        with tempfile.TemporaryDirectory(dir=parent):
+            pass
     except OSError as error:
         raise ValueError(
             f"out = {str(folder)!r} cannot be written ({error.strerror}): accepted is a writable folder"

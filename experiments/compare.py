@@ -32,7 +32,10 @@ from jaxlab.core import hyper
 from jaxlab.core.space import grid
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep import History, Tuning, run_population, seed_keys, tune, use_every_core
+from jaxlab.train.data import check_length
 
+SEEDS = 10_000
+"""Each study has so many seeds of its own: the first half to select with, the second to report."""
 DEFAULT = ("sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw", "lion")
 
 
@@ -93,13 +96,16 @@ def prepare(config: Config) -> Plan:
         raise ValueError("optimizers = []: accepted is at least one")
     hyper.one_of("layout", config.layout, ("vmap", "map"))
     hyper.number("warmup", config.warmup, "[0, 1)")
-    for name in ("points", "selection_seeds", "report_seeds", "evaluations"):
+    for name in ("points", "evaluations"):
         hyper.integer(name, getattr(config, name), at_least=1)
-    hyper.integer("seed", config.seed, at_least=0)
+    for name in ("selection_seeds", "report_seeds"):
+        hyper.integer(name, getattr(config, name), at_least=1, at_most=SEEDS // 2)
+    hyper.integer("seed", config.seed, at_least=0, at_most=2**32 // SEEDS - 1)
     if config.batch_size is not None:
         hyper.integer("batch_size", config.batch_size, at_least=1)
     if config.margin is not None:
         hyper.number("margin", config.margin, "(0, inf)")
+    out = cli.new_folder(config.out, "compare")
     task = tasks.get(config.task)
     steps = hyper.integer("steps", task.steps if config.steps is None else config.steps, at_least=1)
     timing = timing_of(config.schedule, steps, config.warmup)
@@ -110,7 +116,8 @@ def prepare(config: Config) -> Plan:
         for rate in rates:
             recipe.hyperparams({"learning_rate": rate, **timing})
         arms[name] = (recipe, rates)
-    first = 10_000 * config.seed
+    check_length(steps, config.batch_size or task.batch_size)
+    first = SEEDS * config.seed
     tasks.check(task, jax.random.key(first))
     return Plan(
         config=config,
@@ -120,8 +127,8 @@ def prepare(config: Config) -> Plan:
         steps=steps,
         every=max(1, steps // config.evaluations),
         selection=[first + i for i in range(config.selection_seeds)],
-        report=[first + 1_000 + i for i in range(config.report_seeds)],
-        out=cli.out_folder(config.out, "compare"),
+        report=[first + SEEDS // 2 + i for i in range(config.report_seeds)],
+        out=out,
     )
 
 
@@ -143,6 +150,7 @@ def timing_of(schedule: str, steps: int, warmup: float) -> dict[str, float]:
 def run(plan: Plan) -> None:
     """Tunes and reports every arm, compares them, writes the page."""
     console, began = Console(), time.perf_counter()
+    plan.out.mkdir(parents=True, exist_ok=True)
     console.print(f"[bold]{plan.task.name}[/]: {plan.task.description}")
     found = {}
     with progress_bar(console) as bar:

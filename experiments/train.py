@@ -27,7 +27,8 @@ from jaxlab.core import hyper
 from jaxlab.optimizers import Recipe
 from jaxlab.precision import as_policy
 from jaxlab.train import Checkpoints, TrainState, evaluate, init_run, make_run
-from jaxlab.train.data import count, split_sizes
+from jaxlab.train.data import check_length, count, split_sizes
+from jaxlab.train.evaluate import diverged
 from jaxlab.train.run import validation_indices
 from jaxlab.train.stopwatch import Stopwatch
 
@@ -83,7 +84,7 @@ def prepare(config: Config) -> Plan:
         "batch_size", task.batch_size if config.batch_size is None else config.batch_size, at_least=1
     )
     hyper.integer("evaluations", config.evaluations, at_least=1)
-    hyper.integer("seed", config.seed, at_least=0)
+    hyper.integer("seed", config.seed, at_least=0, at_most=2**32 - 1)
     as_policy(config.precision)
     recipe = dataclasses.replace(
         task.recipe,
@@ -92,8 +93,9 @@ def prepare(config: Config) -> Plan:
     )
     own = task.default_hyperparams(steps) if recipe == task.recipe else {}
     hyperparams = recipe.hyperparams({**own, **config.hyperparams})
+    check_length(steps, batch_size)
+    out = config.resume or cli.new_folder(config.out, "train")
     tasks.check(task, jax.random.key(config.seed))
-    out = config.resume or cli.out_folder(config.out, "train")
     return Plan(config, task, recipe, hyperparams, steps, batch_size, out)
 
 
@@ -109,17 +111,19 @@ def saved_config(config: Config) -> Config:
         )
     if (folder / "results.json").exists():
         raise ValueError(f"resume = {str(folder)!r}: that run is complete, its page is {folder / 'report.html'}")
-    return Config(**json.loads((folder / "config.json").read_text()) | {"resume": folder})
+    return Config(**json.loads((folder / "config.json").read_text())["config"] | {"resume": folder})
 
 
 def run(plan: Plan) -> None:
     """Trains in stretches, scores the test set, writes the page."""
-    console, began = Console(), time.perf_counter()
+    console = Console()
     task, config = plan.task, plan.config
     console.print(f"[bold]{task.name}[/]: {task.description}")
     console.print(f"{plan.recipe.optimizer}, {plan.recipe.schedule}: {shown(plan.hyperparams)}")
     if config.resume is None:
-        (plan.out / "config.json").write_text(json.dumps(dataclasses.asdict(config) | {"out": None, "resume": None}))
+        plan.out.mkdir(parents=True, exist_ok=True)
+        about = {"command": cli.command("experiments.train"), "config": dataclasses.asdict(config) | {"out": None}}
+        (plan.out / "config.json").write_text(json.dumps(about))
 
     clock = Stopwatch()
     data, test = jax.device_put((task.data, task.test))
@@ -144,17 +148,26 @@ def run(plan: Plan) -> None:
         log = Log(plan.out / "log.jsonl", console, plan.steps)
         if config.resume is not None and checkpoints.steps():
             state = checkpoints.restore(state)
+            past = checkpoints.note()
+            clock.compiling, clock.running = past["compiling"], past["running"]
             log.go_back_to(int(state.step))
         while (done := int(state.step)) < plan.steps:
-            state, metrics = clock.run(stretch_of(min(every, plan.steps - done)), state, data)
-            trained = jax.tree.map(lambda values: float(np.mean(values)), {"loss": metrics["loss"]})
-            last = {name: float(metrics[name][-1]) for name in ("learning_rate", "grad_norm", "skipped")}
-            checked = {f"validation_{name}": float(value) for name, value in clock.run(validate, state, data).items()}
-            log.add(int(state.step), {**trained, **last, **checked})
-            checkpoints.save(int(state.step), state)
+            length, skipped = min(every, plan.steps - done), int(state.skipped)
+            state, metrics = clock.run(stretch_of(length), state, data)
+            checked = jax.device_get(clock.run(validate, state, data))
+            lost = diverged(checked["loss"], int(state.skipped) - skipped, length)
+            log.add(
+                int(state.step),
+                {
+                    "loss": float(np.mean(metrics["loss"])),
+                    **{name: float(metrics[name][-1]) for name in ("learning_rate", "grad_norm", "skipped")},
+                    **{f"validation_{name}": np.nan if lost else float(value) for name, value in checked.items()},
+                },
+            )
+            spent = {"compiling": clock.compiling, "running": clock.running}
+            checkpoints.save(int(state.step), state, note=spent)
     scores = clock.run(jax.jit(lambda params, test: evaluate(task.loss, params, test)), state.params, test)
     results = summarize(plan, log.records, {name: float(value) for name, value in scores.items()}, clock)
-    results["seconds"]["total"] = time.perf_counter() - began
     console.print(f"[bold]{results['verdict']}[/]")
     console.print(f"{report.write(results, plan.out)} ({results['seconds']['total']:.0f} s)")
 
@@ -177,16 +190,26 @@ class Log:
     def go_back_to(self, step: int) -> None:
         """Forgets what was logged after a step: the run goes on from there."""
         lines = self.path.read_text().splitlines() if self.path.exists() else []
-        self.records = [record for record in map(json.loads, lines) if record["step"] <= step]
-        self.path.write_text("".join(json.dumps(record) + "\n" for record in self.records))
+        records = [json.loads(line) for line in lines]
+        self.records = [
+            {name: np.nan if value is None else value for name, value in record.items()}
+            for record in records
+            if record["step"] <= step
+        ]
+        self.path.write_text("".join(map(line_of, self.records)))
         self.console.print(f"goes on after step {step}")
 
     def add(self, step: int, metrics: dict[str, float]) -> None:
         """Writes and shows one record."""
         self.records.append({"step": step, **metrics})
         with self.path.open("a") as file:
-            file.write(json.dumps(self.records[-1]) + "\n")
+            file.write(line_of(self.records[-1]))
         self.console.print(f"step {step:>6}/{self.steps}  {shown(metrics)}  {time.perf_counter() - self.began:.0f} s")
+
+
+def line_of(record: dict[str, float]) -> str:
+    """One line of JSON, which knows no NaN."""
+    return json.dumps({name: value if np.isfinite(value) else None for name, value in record.items()}) + "\n"
 
 
 def shown(numbers: dict[str, float]) -> str:
@@ -199,7 +222,9 @@ def summarize(
 ) -> dict[str, Any]:
     """The run in the form of results.json."""
     task = plan.task
-    score = scores[task.metric]
+    # A run that had broken down at its last evaluation has no score, whatever its model says.
+    finished = np.isfinite(records[-1][f"validation_{task.metric}"])
+    score = scores[task.metric] if finished else np.nan
     measure = verdict.Measure(task.metric, task.unit, task.higher_is_better)
     arm = {
         "name": plan.recipe.optimizer,
@@ -231,7 +256,7 @@ def summarize(
         "schema": report.SCHEMA,
         "experiment": "train",
         "question": f"What does {plan.recipe.optimizer} reach on {task.name}?",
-        "command": cli.command("experiments.train"),
+        "command": json.loads((plan.out / "config.json").read_text())["command"],
         "environment": report.environment(),
         "config": dataclasses.asdict(plan.config) | {"steps": plan.steps, "batch_size": plan.batch_size},
         "task": {

@@ -62,7 +62,9 @@ def number(name: str, value: Scalar, accepted: str = "(-inf, inf)") -> Float[Arr
         raise TypeError(f"{name} = {value!r}: accepted is one number in {accepted}")
     with np.errstate(over="ignore"):  # What overflows becomes inf, and is judged as that.
         canonical: Any = np.asarray(value).astype(arithmetic_dtype())[()]
-    if not _inside(float(canonical), accepted):
+    # XLA flushes subnormal numbers to zero, so that is what they are judged as.
+    tiny = abs(canonical) < np.finfo(arithmetic_dtype()).tiny
+    if not _inside(0.0 if tiny else float(canonical), accepted):
         raise ValueError(f"{name} = {value!s}: accepted is a number in {accepted}")
     return canonical
 
@@ -89,17 +91,18 @@ def number_or_schedule(name: str, value: Scalar | Schedule, accepted: str) -> Sc
     return lambda step: jnp.asarray(constant)
 
 
-def integer(name: str, value: Any, *, at_least: int) -> int:
+def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
     """Validates a static count (steps, members, a batch size): a Python or NumPy integer.
 
     Raises:
       TypeError: not an integer (a bool is none).
-      ValueError: below ``at_least``.
+      ValueError: below ``at_least`` or above ``at_most``.
     """
+    accepted = f"a whole number of at least {at_least}" + (f" and at most {at_most}" if at_most is not None else "")
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} = {value!r}: accepted is a whole number of at least {at_least}")
-    if value < at_least:
-        raise ValueError(f"{name} = {value}: accepted is a whole number of at least {at_least}")
+        raise TypeError(f"{name} = {value!r}: accepted is {accepted}")
+    if value < at_least or (at_most is not None and value > at_most):
+        raise ValueError(f"{name} = {value}: accepted is {accepted}")
     return int(value)
 
 

@@ -6,6 +6,7 @@ structure and dtypes fixed whatever the gradients' dtype is.
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -82,8 +83,8 @@ def leafwise(
         field that is the same for all shapes is usually :func:`~jaxlab.core.storage.zeros`.
       gather: ``(leaf, slots, shared, t) -> (slots, sums)``, run over all leaves before the first
         ``update``; the sums of all leaves are added up.
-      combine: ``(shared, sums, t, **extra) -> shared``, once a step; ``sums`` is None without ``gather``,
-        ``extra`` what the caller passed to ``update``.
+      combine: ``(shared, sums, t, ...) -> shared``, once a step; ``sums`` is None without ``gather``. Further
+        parameters that it names are taken from the extra arguments of ``update``.
       shared: the initial global scalars.
       store: how slots are kept, ``"float32"`` or ``"bfloat16"``.
       needs_params: whether ``update`` reads ``leaf.p``.
@@ -104,6 +105,7 @@ def leafwise(
     [1.0, 1.0]
     """
     storage.check_store(store)
+    named = set(inspect.signature(combine).parameters) if combine is not None else set()
 
     def encoded(declared: Slots, name: str, count: Array) -> list[Array]:
         return [storage.encode(slot, store, storage.seed_of(name, index, count)) for index, slot in enumerate(declared)]
@@ -149,7 +151,8 @@ def leafwise(
                 decoded[i], part = gather(leaves[i], decoded[i], now, t)
                 sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
         if combine is not None:
-            now = combine(now, sums, t, **extra)
+            after = combine(now, sums, t, **{name: value for name, value in extra.items() if name in named})
+            now = tree.cast_like(after, now)
 
         directions = list(gradients)
         for i in present:

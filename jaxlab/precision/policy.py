@@ -55,6 +55,7 @@ def as_policy(policy: Policy | str | None) -> Policy:
     """A policy from its short form: None (as it comes) or the name of the compute dtype.
 
     ``"bfloat16"`` means float32 parameters, bfloat16 compute, float32 results: the usual mixed precision.
+    ``"float16"`` is meant likewise, but without a loss scale gradients below 6e-8 vanish in it.
 
     Raises:
       ValueError: an unknown name.

@@ -15,7 +15,7 @@ from jaxlab.core import hyper
 from jaxlab.sweep.devices import member_mesh
 from jaxlab.tasks import as_task
 from jaxlab.train import data as examples_of
-from jaxlab.train.evaluate import evaluate
+from jaxlab.train.evaluate import diverged, evaluate
 from jaxlab.train.run import run_keys, scan_steps, training_batch, validation_indices
 from jaxlab.train.state import Build, TrainState, init_state
 from jaxlab.train.step import StepOptions, step_fn
@@ -87,10 +87,12 @@ def run_population(
       capacity: places in the program, if more than there are members: a population that is as large as
         an earlier one of equal structure needs no compilation of its own. Spare places cost time.
       progress: told of every evaluation.
-      options: of the training step, see :func:`~jaxlab.train.step.make_train_step`.
+      options: of the training step, see :func:`~jaxlab.train.step.make_train_step`; a task has no model
+        state, so ``has_state`` is none of them.
 
     Returns:
-      The :class:`History`. A member that diverges shows NaN and does not disturb the others.
+      The :class:`History`. A member that diverges (:func:`~jaxlab.train.evaluate.diverged`) shows NaN in
+      every metric from there on, and does not disturb the others.
 
     Raises:
       TypeError, ValueError: axes that do not agree, counts below 1, whatever ``build`` refuses of any
@@ -110,6 +112,12 @@ def run_population(
     hyper.one_of("layout", layout, LAYOUTS)
     capacity = hyper.integer("capacity", capacity, at_least=1)
     examples_of.check_length(steps, batch_size)
+    if options.get("has_state"):
+        raise ValueError("has_state = True: accepted is False, tasks are pure models")
+    if batch_size % hyper.integer("accumulate", options.get("accumulate", 1), at_least=1):
+        raise ValueError(
+            f"accumulate = {options.get('accumulate')}: accepted is a divisor of the batch size, {batch_size}"
+        )
     training, validation = examples_of.split_sizes(examples_of.count(task.data), task.validation_fraction)
     if not validation:
         raise ValueError(f"task {task.name!r}: validation_fraction = 0: accepted is a number in (0, 1)")
@@ -134,13 +142,16 @@ def run_population(
     states = clock.run(program.start(), params, points, keys)
     data, held_out = jax.device_put((task.data, task.test), NamedSharding(program.mesh, PartitionSpec()))
     marks, losses, results = [], [], []
+    skipped, lost = np.zeros(members, int), np.zeros(members, bool)
     while not marks or marks[-1] < steps:
         done = marks[-1] if marks else 0
         length = min(every, steps - done)
         states, loss, metrics = clock.run(program.stretch(length), states, data)
         marks.append(done + length)
         losses.append(np.asarray(loss)[:members])
-        results.append({name: np.asarray(value)[:members] for name, value in metrics.items()})
+        before, skipped = skipped, np.asarray(states.skipped)[:members]
+        lost = diverged(np.asarray(metrics["loss"])[:members], skipped - before, length)
+        results.append({name: np.where(lost, np.nan, np.asarray(value)[:members]) for name, value in metrics.items()})
         if progress is not None:
             progress(marks[-1], steps)
     scores = clock.run(program.score(), states.params, held_out) if test else {}
@@ -149,8 +160,8 @@ def run_population(
         steps=np.array(marks),
         train_loss=np.stack(losses, axis=1),
         validation={name: np.stack([result[name] for result in results], axis=1) for name in results[0]},
-        test={name: np.asarray(value)[:members] for name, value in scores.items()},
-        skipped=np.asarray(states.skipped),
+        test={name: np.where(lost, np.nan, np.asarray(value)[:members]) for name, value in scores.items()},
+        skipped=skipped,
         compile_seconds=clock.compiling,
         run_seconds=clock.running,
         states=states,
@@ -207,7 +218,8 @@ def _start_of_one(init: Callable[..., Any]) -> Any:
 @functools.lru_cache(maxsize=64)
 def _start(program: Program) -> Any:
     def one(params: PyTree, hyperparams: PyTree, key: Array) -> TrainState:
-        return init_state(params, program.build, hyperparams, key=key)
+        policy = dict(program.options).get("policy")
+        return init_state(params, program.build, hyperparams, key=key, policy=policy)
 
     members = jax.vmap(one, out_axes=_MEMBERS_AXES)
     return jax.jit(_spread(program.mesh, members, in_specs=(_MEMBER, _MEMBER, _MEMBER), out_specs=_STATES))

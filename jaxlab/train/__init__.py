@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from jaxlab.train.evaluate import evaluate
 from jaxlab.train.loop import fit
 from jaxlab.train.run import init_run, make_run
-from jaxlab.train.state import Ema, TrainState, init_state
+from jaxlab.train.state import Ema, TrainState, init_state, set_hyperparams
 from jaxlab.train.step import apply_updates, make_train_step, step_fn
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "init_state",
     "make_run",
     "make_train_step",
+    "set_hyperparams",
     "step_fn",
 ]
 

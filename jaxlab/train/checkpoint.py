@@ -51,7 +51,13 @@ class Checkpoints:
           step: names it; above every step saved before.
           state: any pytree of arrays, typed keys included.
           note: JSON data kept beside the arrays: what the run was.
+
+        Raises:
+          ValueError: a step that is not above the newest, or two leaves of one name; nothing is written.
         """
+        newest = self.steps()[-1:]
+        if newest and step <= newest[0]:
+            raise ValueError(f"step = {step}: accepted is a step above {newest[0]}, the newest in {self.directory}")
         arrays = {name: leaf for name, leaf in _named(state).items() if leaf.size}
         form = {name: [list(leaf.shape), str(leaf.dtype)] for name, leaf in _named(state).items()}
         self._checkpointer.save_checkpointables(
@@ -124,4 +130,8 @@ class Checkpoints:
 
 def _named(state: PyTree) -> dict[str, Any]:
     leaves = [leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf) for leaf in jax.tree.leaves(state)]
-    return dict(zip(tree.names(state), leaves, strict=True))
+    names = tree.names(state)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two leaves of the state are named {twice[0]!r}: accepted are names that differ")
+    return dict(zip(names, leaves, strict=True))

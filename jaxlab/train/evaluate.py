@@ -5,12 +5,32 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int32, PyTree
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Int32, PyTree
 
 from jaxlab.core import hyper
 from jaxlab.train import data as examples_of
 
 BATCH = 1_000
+
+
+def diverged(
+    loss: Float[np.ndarray, "*members"], skipped: int | Int[np.ndarray, "*members"], steps: int
+) -> Bool[np.ndarray, "*members"]:
+    """Which runs have diverged: their evaluated loss is not finite, or most of the last steps were skipped.
+
+    A step that is not finite is skipped, so parameters stay finite where training has long broken down, and
+    the accuracy of NaN logits is a finite number, too. Neither may pass for a result.
+
+    Args:
+      loss: evaluated.
+      skipped: how many of the last ``steps`` steps were.
+      steps: since the evaluation before.
+
+    >>> diverged(np.array([0.5, np.nan, 0.5]), np.array([0, 0, 9]), 10).tolist()
+    [False, True, True]
+    """
+    return ~np.isfinite(loss) | (2 * np.asarray(skipped) > steps)
 
 
 def evaluate(
@@ -20,7 +40,7 @@ def evaluate(
 
     Args:
       loss_fn: ``(params, batch, key) -> (loss, metrics)``, means over the batch; called with ``key=None``.
-      params: of the model.
+      params: of the model, which computes in their dtype.
       data: arrays with a leading axis of examples.
       indices: which of them; by default all.
 

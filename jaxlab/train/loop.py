@@ -65,8 +65,8 @@ def fit(
     records: list[Record] = []
     waiting: tuple[int, Metrics] | None = None
 
-    def report() -> None:
-        if waiting is None:
+    def report(*, last: bool = False) -> None:
+        if waiting is None or not (last or waiting[0] % log_every == 0):
             return
         number, metrics = waiting
         record = {name: float(np.asarray(value)) for name, value in jax.device_get(metrics).items()}
@@ -79,11 +79,11 @@ def fit(
         for number, batch in zip(range(start + 1, steps + 1), stream, strict=False):
             state, metrics = step(state, batch)
             report()
-            waiting = (number, metrics) if number % log_every == 0 or number == steps else None
+            waiting = (number, metrics)
             if save is not None and save_every and number % save_every == 0:
                 save(number, state)
                 saved = number
-        report()
+        report(last=True)
     except KeyboardInterrupt:
         number = int(state.step)
         if save is not None and number > saved:

@@ -30,7 +30,7 @@ class TrainState(NamedTuple):
       params: the parameters, in the policy's dtype.
       model_state: what a stateful model carries (batch statistics); an empty tuple otherwise.
       opt_state: the optimizer's.
-      hyperparams: the recipe's numbers. Replace a leaf to change it: nothing is compiled again.
+      hyperparams: the recipe's numbers; :func:`set_hyperparams` changes them, and nothing is compiled again.
       key: the run's key; a step's key is this one folded with ``step``.
       ema: averaged parameters, or None.
       skipped: steps whose loss, gradient or update was not finite, and which changed nothing else.
@@ -102,3 +102,28 @@ def init_state(
         skipped=jnp.zeros((), jnp.int32),
     )
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
+
+
+def set_hyperparams(state: TrainState, build: Build, hyperparams: PyTree) -> TrainState:
+    """The state with other numbers for the recipe, checked; the compiled step is used as it is.
+
+    Args:
+      state: of a run whose hyperparameters have the same structure.
+      build: the run's; it validates the numbers here, on the host.
+      hyperparams: all of them, as for :func:`init_state`.
+
+    Raises:
+      ValueError: a structure other than the state's, or whatever ``build`` refuses.
+      TypeError: a hyperparameter that is no number.
+
+    >>> import jaxlab
+    >>> build = jaxlab.optimizers.Recipe("adam").build
+    >>> state = init_state(jnp.ones(3), build, {"learning_rate": 0.5}, key=jax.random.key(0))
+    >>> float(set_hyperparams(state, build, {"learning_rate": 0.25}).hyperparams["learning_rate"])
+    0.25
+    """
+    here, there = jax.tree.structure(hyperparams), jax.tree.structure(state.hyperparams)
+    if here != there:
+        raise ValueError(f"hyperparams = {here}: accepted is the structure of the state's, {there}")
+    build(hyperparams)
+    return state._replace(hyperparams=hyper.canonical(hyperparams))

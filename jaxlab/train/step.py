@@ -1,5 +1,6 @@
 """A training step: gradient, optimizer, application, metrics, in one compiled XLA program."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypedDict
 
@@ -59,8 +60,9 @@ def make_train_step(
       accumulate: cut the batch into this many micro-batches, scanned; the optimizer runs once, on the mean
         gradient. Equal to the whole batch when losses are means over equally many examples.
       has_state: whether the model carries state.
-      skip_nonfinite: a step whose loss, gradient norm or update norm is not finite changes nothing but the
-        counters ``step`` and ``skipped``.
+      skip_nonfinite: a step whose loss, gradient, update, new parameters or new model state are not finite
+        changes nothing but the counters ``step`` and ``skipped``. Norms decide, and their squares are summed
+        in float32: beyond about 1.8e19 a gradient counts as not finite.
       rounding: how float32 results become lower-precision parameters, ``"nearest"`` or ``"stochastic"``.
 
     Returns:
@@ -138,7 +140,9 @@ def step_fn(
         norms = {"grad_norm": tree.global_norm(grads), "update_norm": tree.global_norm(updates)}
         skipped = state.skipped
         if skip_nonfinite:
-            good = jnp.isfinite(loss) & jnp.isfinite(norms["grad_norm"]) & jnp.isfinite(norms["update_norm"])
+            # The parameters too: an update that is finite in float32 may overflow them in float16.
+            watched = (loss, *norms.values(), tree.global_norm((params, _floating(model_state))))
+            good = functools.reduce(jnp.logical_and, map(jnp.isfinite, watched))
             before = {name: getattr(state, name) for name in changes}
             changes = jax.tree.map(lambda new, old: jnp.where(good, new, old), changes, before)
             skipped += jnp.where(good, 0, 1).astype(jnp.int32)
@@ -175,6 +179,10 @@ def apply_updates(params: PyTree, updates: PyTree, rounding: str, step: Array) -
         return total.astype(p.dtype)
 
     return jax.tree.map(one, params, updates)
+
+
+def _floating(values: PyTree) -> list[Array]:
+    return [leaf for leaf in jax.tree.leaves(values) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
 
 def _averaged(ema: Ema | None, params: PyTree) -> Ema | None:

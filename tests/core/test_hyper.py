@@ -165,3 +165,8 @@ def test_member():
     one = hyper.member({"a": np.array([1.0, 2.0]), "b": jnp.array([[1.0], [3.0]])}, 1)
     assert one["a"] == 2.0
     assert one["b"].tolist() == [3.0]
+
+
+def test_what_the_arithmetic_flushes_to_zero_is_judged_as_zero():
+    with pytest.raises(ValueError, match="eps = 1e-40: accepted is a number in"):
+        hyper.number("eps", 1e-40, "(0, inf)")

@@ -270,3 +270,14 @@ def test_low_precision_slots_round_by_step_and_leaf():
     for values in (a, b):
         assert np.mean(values) == pytest.approx(2.006, abs=1e-3)
     assert np.mean(a != b) > 0.1
+
+
+def test_combine_is_given_the_extra_arguments_it_names_and_keeps_its_dtypes():
+    def combine(shared, sums, t, value):
+        return {"seen": shared["seen"] + value}
+
+    tx = leafwise(lambda leaf, slots, shared, t: (shared["seen"] * leaf.g, slots), combine=combine, shared={"seen": 1})
+    state = tx.init(jnp.ones(2))
+    updates, after = tx.update(jnp.ones(2), state, value=jnp.float32(2.0), key="unknown", other=3)
+    assert updates.tolist() == [3.0, 3.0]
+    assert after.shared["seen"].dtype == state.shared["seen"].dtype

@@ -69,6 +69,9 @@ def test_another_study_has_other_seeds_and_the_same_study_the_same_numbers(study
         ({"batch_size": -1}, "batch_size = -1"),
         ({"points": 0}, "points = 0"),
         ({"report_seeds": 0}, "report_seeds = 0"),
+        ({"selection_seeds": 5001}, "selection_seeds = 5001: accepted is .* at most 5000"),
+        ({"seed": 500_000}, "seed = 500000: accepted is .* at most"),
+        ({"steps": 300_000_000}, r"accepted are fewer than 2\*\*32 examples"),
         ({"learning_rates": (0.1, float("nan"))}, "learning_rate = nan: accepted is a number in"),
         ({"learning_rates": (-0.1,)}, r"learning_rate = -0\.1"),
         ({"warmup": 1.0}, r"warmup = 1\.0: accepted is a number in"),
@@ -86,7 +89,7 @@ def test_bad_input_is_refused_before_anything_is_compiled_or_written(changes, me
 
 
 def test_results_are_never_overwritten(study):
-    with pytest.raises(ValueError, match="holds results already: accepted is another folder"):
+    with pytest.raises(ValueError, match="is not empty: accepted is a new or an empty folder"):
         compare.prepare(with_changes(out=study))
 
 

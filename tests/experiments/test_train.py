@@ -49,6 +49,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_numbers(complete, tmp_path, m
     with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
         assert checkpoints.steps() == [10, 20]
     train.run(train.prepare(train.Config(resume=tmp_path / "run")))
+    assert report.load(tmp_path / "run")["command"] == report.load(complete)["command"]
     assert (tmp_path / "run" / "log.jsonl").read_text() == (complete / "log.jsonl").read_text()
     one, other = report.load(tmp_path / "run"), report.load(complete)
     assert one["arms"][0]["report"] == other["arms"][0]["report"]
@@ -74,6 +75,12 @@ def test_bad_input_is_refused_before_anything_is_compiled_or_written(changes, me
     with pytest.raises(ValueError, match=message):
         train.prepare(dataclasses.replace(SMALL, **changes))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_stopped_runs_folder_is_not_trained_into(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="is not empty"):
+        train.prepare(dataclasses.replace(SMALL, out=tmp_path))
 
 
 def test_what_cannot_be_resumed_is_refused(complete, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from jaxlab import tasks
 from jaxlab.optimizers import Recipe
+from jaxlab.precision import Policy
 from jaxlab.sweep import population as engine
 from jaxlab.sweep import run_population, seed_keys, tune
 from jaxlab.train import data as examples_of
@@ -94,9 +95,31 @@ def test_a_diverging_member_disturbs_no_other(line):
         line, Recipe("sgd").build, {"learning_rate": np.array([0.1, 1e9, 0.1])}, seed_keys([0, 0, 0]), steps=30
     )
     validation = found.validation["mse"][:, -1]
-    assert not validation[1] < 1.0
+    assert np.isnan(validation[1])
     assert validation[0] == validation[2] < 0.05
     assert found.skipped[1] > 0 == found.skipped[0]
+
+
+def test_a_classifier_that_broke_down_has_no_accuracy():
+    """Skipped steps keep its parameters finite, and NaN logits have an argmax: neither may pass for a result."""
+    found = run_population(
+        "digits_mlp",
+        Recipe("sgd").build,
+        {"learning_rate": np.array([0.1, 1e6])},
+        seed_keys([0, 0]),
+        steps=30,
+        test=True,
+    )
+    assert found.validation["accuracy"][0, -1] > 0.5
+    assert np.isnan(found.validation["accuracy"][1, -1])
+    assert found.test["accuracy"][0] > 0.5
+    assert np.isnan(found.test["accuracy"][1])
+
+
+def test_the_policy_reaches_the_members_parameters(line):
+    policy = Policy(param="bfloat16")
+    found = run_population(line, Recipe("sgd").build, {"learning_rate": 0.1}, seed_keys([0]), steps=2, policy=policy)
+    assert {leaf.dtype for leaf in jax.tree.leaves(found.states.params)} == {jnp.dtype("bfloat16")}
 
 
 def test_a_condition_on_the_clock_stays_a_branch(line):
@@ -156,6 +179,8 @@ def test_choosing_prefers_what_did_not_diverge(line):
         ({"hyperparams": {"learning_rat": 0.1}}, "did you mean 'learning_rate'"),
         ({"keys": jax.random.key(0)}, "accepted are typed keys with one axis"),
         ({"task": "lien"}, "did you mean 'line'"),
+        ({"has_state": True}, "has_state = True: accepted is False"),
+        ({"accumulate": 5}, "accumulate = 5: accepted is a divisor of the batch size, 32"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_compiled(line, change, message, monkeypatch):

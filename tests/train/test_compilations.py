@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxlab import optimizers, schedules
-from jaxlab.train import init_state, make_train_step
+from jaxlab.train import init_state, make_train_step, set_hyperparams
 
 BATCH = jnp.arange(4.0)
 LENGTHS = {"total_steps": 100.0, "warmup_steps": 5.0, "decay_steps": 20.0, "transition_steps": 10.0, "every": 10.0}
@@ -61,8 +61,13 @@ def test_a_rate_changed_in_the_state_takes_effect_without_compiling():
     state = init_state(jnp.zeros(()), build, {"learning_rate": 1.0}, key=jax.random.key(0))
     step = make_train_step(loss, build)
     state, first = step(state, jnp.float32(1.0))
-    state = state._replace(hyperparams={"learning_rate": jnp.float32(0.25)})
-    state, second = step(state, jnp.float32(1.0))
-    assert float(state.params) == -1.25
-    assert (first["learning_rate"], second["learning_rate"]) == (1.0, 0.25)
+    for rate in (0.25, np.float64(0.25), jnp.float32(0.25), np.float32(0.25)):
+        state = set_hyperparams(state, build, {"learning_rate": rate})
+        state, second = step(state, jnp.float32(1.0))
+        assert (first["learning_rate"], second["learning_rate"]) == (1.0, 0.25)
+    assert float(state.params) == -2.0
     assert step._cache_size() == 1
+    with pytest.raises(ValueError, match=r"learning_rate = -1\.0"):
+        set_hyperparams(state, build, {"learning_rate": -1.0})
+    with pytest.raises(ValueError, match="accepted is the structure of the state's"):
+        set_hyperparams(state, build, {"learning_rate": 1.0, "warmup_steps": 3})

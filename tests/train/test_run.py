@@ -97,6 +97,16 @@ def test_only_the_newest_are_kept_and_an_unfit_state_is_named(uninterrupted, tmp
             checkpoints.restore(fresh()._replace(ema=None))
 
 
+def test_a_checkpoint_is_never_written_over_nor_ambiguous(uninterrupted, tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(6, uninterrupted[1])
+        with pytest.raises(ValueError, match="step = 6: accepted is a step above 6, the newest"):
+            checkpoints.save(6, uninterrupted[0])
+        with pytest.raises(ValueError, match="two leaves of the state are named 'a/b'"):
+            checkpoints.save(7, {"a/b": jnp.ones(2), "a": {"b": jnp.zeros(2)}})
+        assert_same_bits(checkpoints.restore(fresh()), uninterrupted[1])
+
+
 def test_a_half_written_checkpoint_is_not_taken_for_one(uninterrupted, tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(3, uninterrupted[0])
@@ -151,8 +161,9 @@ def test_fit_is_the_scan_and_resumes(stretch, uninterrupted, tmp_path):
 def test_fit_ends_with_its_stream_and_saves_when_interrupted():
     step = make_train_step(loss_fn, BUILD)
     batch = examples_of.take(DATA, jnp.arange(4))
-    state, records = fit(step, fresh(), iter([batch] * 2), steps=10)
-    assert (int(state.step), len(records)) == (2, 2)
+    state, records = fit(step, fresh(), iter([batch] * 5), steps=10, log_every=3)
+    assert int(state.step) == 5
+    assert [record["step"] for record in records] == [3, 5]
 
     def interrupted():
         yield from [batch] * 3

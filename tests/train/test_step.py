@@ -7,6 +7,7 @@ import optax
 import pytest
 
 import jaxlab
+from jaxlab.precision import Policy
 from jaxlab.train import init_state, make_train_step
 
 KEY = jax.random.key(0)
@@ -111,6 +112,15 @@ def test_a_bad_batch_changes_nothing_but_counters(bad, params, batch):
     state, metrics = step(state, batch)
     assert metrics["skipped"] == 1
     assert jnp.isfinite(metrics["loss"])
+
+
+def test_an_update_that_overflows_the_parameters_is_skipped():
+    """float16 ends at 65504."""
+    state = init_state(jnp.array([60000.0, 1.0]), sgd, {"learning_rate": 1.0}, key=KEY, policy=Policy(param="float16"))
+    step = make_train_step(lambda p, batch, key: (jnp.sum(p * batch), {}), sgd, policy=Policy(param="float16"))
+    state, metrics = step(state, jnp.array([-10000.0, 0.0], jnp.float16))
+    assert metrics["skipped"] == 1
+    np.testing.assert_array_equal(state.params, jnp.array([60000.0, 1.0], jnp.float16))
 
 
 def test_nonfinite_steps_pass_when_asked(params, batch):

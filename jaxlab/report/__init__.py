@@ -2,6 +2,6 @@
 
 from jaxlab.report.environment import environment
 from jaxlab.report.page import render, write
-from jaxlab.report.results import SCHEMA, Results, check, load, save
+from jaxlab.report.results import SCHEMA, Results, check, load, save, task_entry
 
-__all__ = ["SCHEMA", "Results", "check", "environment", "load", "render", "save", "write"]
+__all__ = ["SCHEMA", "Results", "check", "environment", "load", "render", "save", "task_entry", "write"]

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 
+from jaxlab import tasks
 from jaxlab.report.schema import problems
 
 SCHEMA = "jaxlab.results/1"
@@ -123,6 +124,18 @@ class Results(TypedDict):
     comparisons: list[Comparison]
     verdict: str
     seconds: Seconds
+
+
+def task_entry(task: tasks.Task) -> Task:
+    """What results.json says of a task."""
+    return {
+        "name": task.name,
+        "metric": task.metric,
+        "unit": task.unit,
+        "higher_is_better": task.higher_is_better,
+        "target": task.target,
+        "description": task.description,
+    }
 
 
 def check(results: Mapping[str, Any]) -> Results:

@@ -9,7 +9,7 @@ from jaxtyping import Array
 from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
-from jaxlab.schedules.learning_rate import scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def scale_by_adagrad(
 
 
 def adagrad(
-    learning_rate: hyper.Scalar | hyper.Schedule,
+    learning_rate: LearningRate,
     eps: hyper.Scalar = 1e-10,
     initial_accumulator: hyper.Scalar = 0.0,
     state_dtype: str = "float32",
@@ -68,7 +68,7 @@ def adagrad(
     r"""Adagrad: :func:`scale_by_adagrad`, times the learning rate.
 
     Args:
-      learning_rate: a number of at least 0 or a schedule.
+      learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
       eps, initial_accumulator, state_dtype: as in :func:`scale_by_adagrad`.
 
     >>> tx = adagrad(0.5)

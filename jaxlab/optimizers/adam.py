@@ -10,7 +10,7 @@ from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average, debias
-from jaxlab.schedules.learning_rate import scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ def scale_by_adam(
 
 
 def adam(
-    learning_rate: hyper.Scalar | hyper.Schedule,
+    learning_rate: LearningRate,
     b1: hyper.Scalar = 0.9,
     b2: hyper.Scalar = 0.999,
     eps: hyper.Scalar = 1e-8,
@@ -75,7 +75,7 @@ def adam(
     r"""Adam, :math:`\theta_t = \theta_{t-1} - \alpha_t d_t` with :func:`scale_by_adam`'s direction.
 
     Args:
-      learning_rate: a number of at least 0 or a schedule.
+      learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
       b1, b2, eps, state_dtype: as in :func:`scale_by_adam`.
 
     >>> tx = adam(0.5)

@@ -6,11 +6,11 @@ from jaxlab.core import hyper, tree
 from jaxlab.core.chain import chain
 from jaxlab.optimizers.adam import scale_by_adam
 from jaxlab.regularizers.decoupled_decay import decoupled_decay
-from jaxlab.schedules.learning_rate import scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 
 def adamw(
-    learning_rate: hyper.Scalar | hyper.Schedule,
+    learning_rate: LearningRate,
     b1: hyper.Scalar = 0.9,
     b2: hyper.Scalar = 0.999,
     eps: hyper.Scalar = 1e-8,
@@ -28,7 +28,7 @@ def adamw(
     :math:`\lambda = \lambda' / \alpha_\text{peak}` here.
 
     Args:
-      learning_rate: a number of at least 0 or a schedule.
+      learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
       b1, b2, eps, state_dtype: as in :func:`~jaxlab.optimizers.adam.scale_by_adam`.
       weight_decay: :math:`\lambda`, at least 0.
       decay_mask: which leaves decay. None is all of them, as in PyTorch and optax; ``"matrices"`` (leaves

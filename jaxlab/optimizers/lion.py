@@ -11,7 +11,7 @@ from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average
 from jaxlab.regularizers.decoupled_decay import decoupled_decay
-from jaxlab.schedules.learning_rate import scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def scale_by_lion(
 
 
 def lion(
-    learning_rate: hyper.Scalar | hyper.Schedule,
+    learning_rate: LearningRate,
     b1: hyper.Scalar = 0.9,
     b2: hyper.Scalar = 0.99,
     weight_decay: hyper.Scalar = 0.0,
@@ -72,7 +72,7 @@ def lion(
     The paper advises a learning rate 3 to 10 times smaller than AdamW's, and a decay as much larger.
 
     Args:
-      learning_rate: a number of at least 0 or a schedule.
+      learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
       b1, b2, state_dtype: as in :func:`scale_by_lion`.
       weight_decay: at least 0, multiplied by the learning rate; the official code's default 0.
       decay_mask: which leaves decay, as in :func:`~jaxlab.optimizers.adamw.adamw`.

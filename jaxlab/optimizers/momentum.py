@@ -8,7 +8,7 @@ from jaxtyping import Array
 from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
-from jaxlab.schedules.learning_rate import scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
 
@@ -63,12 +63,12 @@ def scale_by_momentum(
 
 
 def momentum(
-    learning_rate: hyper.Scalar | hyper.Schedule, momentum: hyper.Scalar = 0.9, state_dtype: str = "float32"
+    learning_rate: LearningRate, momentum: hyper.Scalar = 0.9, state_dtype: str = "float32"
 ) -> optax.GradientTransformationExtraArgs:
     r"""Gradient descent with heavy-ball momentum: :func:`scale_by_momentum`, times the learning rate.
 
     Args:
-      learning_rate: a number of at least 0 or a schedule.
+      learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
       momentum, state_dtype: as in :func:`scale_by_momentum`.
 
     >>> import jax.numpy as jnp
@@ -80,12 +80,12 @@ def momentum(
 
 
 def nesterov(
-    learning_rate: hyper.Scalar | hyper.Schedule, momentum: hyper.Scalar = 0.9, state_dtype: str = "float32"
+    learning_rate: LearningRate, momentum: hyper.Scalar = 0.9, state_dtype: str = "float32"
 ) -> optax.GradientTransformationExtraArgs:
     r"""Gradient descent with Nesterov momentum: :func:`scale_by_momentum`, times the learning rate.
 
     Args:
-      learning_rate: a number of at least 0 or a schedule.
+      learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
       momentum, state_dtype: as in :func:`scale_by_momentum`.
 
     >>> import jax.numpy as jnp

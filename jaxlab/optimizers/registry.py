@@ -34,6 +34,8 @@ class OptimizerInfo:
       reference: where it was published.
       search_space: hyperparameters worth searching, with the ranges that papers used.
       needs_params: whether ``update`` must be given the parameters.
+      needs: extra arguments without which ``update`` refuses, such as ``value_fn``; the training step of
+        :func:`~jaxlab.train.make_train_step` passes all that there are.
     """
 
     name: str
@@ -41,6 +43,7 @@ class OptimizerInfo:
     reference: str
     search_space: SearchSpace
     needs_params: bool = False
+    needs: tuple[str, ...] = ()
 
     @functools.cached_property
     def hyperparams(self) -> Mapping[str, float | None]:

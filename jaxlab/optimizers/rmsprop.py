@@ -10,7 +10,7 @@ from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average
-from jaxlab.schedules.learning_rate import scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ def scale_by_rms(
 
 
 def rmsprop(
-    learning_rate: hyper.Scalar | hyper.Schedule,
+    learning_rate: LearningRate,
     b2: hyper.Scalar = 0.9,
     eps: hyper.Scalar = 1e-8,
     state_dtype: str = "float32",
@@ -71,7 +71,7 @@ def rmsprop(
     r"""RMSprop: :func:`scale_by_rms`, times the learning rate.
 
     Args:
-      learning_rate: a number of at least 0 or a schedule.
+      learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
       b2, eps, state_dtype: as in :func:`scale_by_rms`.
 
     >>> tx = rmsprop(0.5, b2=0.75)

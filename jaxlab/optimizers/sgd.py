@@ -5,16 +5,16 @@ import optax
 from jaxlab.core import hyper
 from jaxlab.core.chain import chain
 from jaxlab.optimizers.momentum import scale_by_momentum
-from jaxlab.schedules.learning_rate import scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 
-def gradient_descent(learning_rate: hyper.Scalar | hyper.Schedule) -> optax.GradientTransformationExtraArgs:
+def gradient_descent(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
     r"""Plain gradient descent, :math:`\theta_t = \theta_{t-1} - \alpha_t g_t`.
 
     What the batch holds makes it full-batch, mini-batch or stochastic; the update is the same.
 
     Args:
-      learning_rate: a number of at least 0 or a schedule.
+      learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
 
     Raises:
       ValueError: a negative or non-finite learning rate.
@@ -32,7 +32,7 @@ def gradient_descent(learning_rate: hyper.Scalar | hyper.Schedule) -> optax.Grad
 
 
 def sgd(
-    learning_rate: hyper.Scalar | hyper.Schedule,
+    learning_rate: LearningRate,
     momentum: hyper.Scalar | None = None,
     nesterov: bool = False,
     state_dtype: str = "float32",
@@ -45,7 +45,7 @@ def sgd(
     as in PyTorch: the learning rate stays outside the velocity.
 
     Args:
-      learning_rate: a number of at least 0 or a schedule.
+      learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
       momentum: None (no velocity is kept) or a number in [0, 1).
       nesterov: look ahead, :math:`g_t + \mu v_t` in place of :math:`v_t`; needs a momentum.
       state_dtype: how the velocity is stored, ``"float32"`` or ``"bfloat16"``.

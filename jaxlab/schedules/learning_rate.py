@@ -1,5 +1,6 @@
 """The one home of the learning rate."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,19 +10,30 @@ from jaxtyping import Array, Float, Int32, PyTree
 
 from jaxlab.core import hyper, tree
 
+LearningRate = hyper.Scalar | hyper.Schedule | optax.GradientTransformation
+"""A number, a function of the step, or a transform that ends in a step down (:func:`loss_driven_rate`)."""
+
 
 class LearningRateState(NamedTuple):
-    """Attributes: ``count``, steps taken; ``learning_rate``, the rate that the last step used."""
+    """The state of whatever decides the learning rate.
+
+    Attributes:
+      count: steps taken.
+      learning_rate: the rate that the last step used.
+      memory: what a loss-driven rate remembers; empty for functions of the step.
+    """
 
     count: Int32[Array, ""]
     learning_rate: Float[Array, ""]
+    memory: PyTree[Array] = ()
 
 
-def scale_by_learning_rate(learning_rate: hyper.Scalar | hyper.Schedule) -> optax.GradientTransformationExtraArgs:
+def scale_by_learning_rate(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
     r"""Turns a direction into a step down: :math:`-\alpha_t d_t`.
 
     Args:
-      learning_rate: a number of at least 0, or a schedule of the step, which begins at 0.
+      learning_rate: a number of at least 0; a schedule of the step, which begins at 0; or a transform that
+        steps down by itself, such as :func:`~jaxlab.schedules.reduce_on_plateau`, which is returned as it is.
 
     Returns:
       A transform whose state shows the rate in force (metrics log it; proximal steps use it).
@@ -35,6 +47,8 @@ def scale_by_learning_rate(learning_rate: hyper.Scalar | hyper.Schedule) -> opta
     >>> updates.tolist(), float(state.learning_rate)
     ([-0.5, -0.5], 0.5)
     """
+    if isinstance(learning_rate, optax.GradientTransformation):
+        return optax.with_extra_args_support(learning_rate)
     schedule = hyper.number_or_schedule("learning_rate", learning_rate, "[0, inf)")
 
     def rate_at(count: Int32[Array, ""]) -> Float[Array, ""]:
@@ -48,10 +62,61 @@ def scale_by_learning_rate(learning_rate: hyper.Scalar | hyper.Schedule) -> opta
         updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, LearningRateState]:
         rate = rate_at(state.count)
-        full = jax.tree.map(lambda u: -rate * jnp.asarray(u, rate.dtype), updates)
-        return tree.cast_like(full, updates), LearningRateState(state.count + 1, rate)
+        return _step_down(updates, rate), LearningRateState(state.count + 1, rate)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def loss_driven_rate(
+    rate: Callable[..., tuple[Array, PyTree]], memory: PyTree = ()
+) -> optax.GradientTransformationExtraArgs:
+    r"""A step down whose rate follows the loss: :math:`-\alpha_t d_t` with :math:`\alpha_t = r(J_0, \dots, J_t)`.
+
+    Args:
+      rate: ``(memory, value, direction, extra) -> (rate, memory)``: what is remembered, this step's loss, the
+        incoming direction in full precision, and the dict of all extra arguments of ``update``.
+      memory: what is remembered before the first step: a pytree of scalars.
+
+    Returns:
+      A transform whose ``update`` needs ``value=``, the loss at the parameters (a training step of
+      :func:`~jaxlab.train.make_train_step` passes it). Any optimizer takes it as its ``learning_rate``. Before
+      the first step its state shows a rate of 0. State: two scalars and the memory.
+
+    Raises:
+      ValueError: from ``update``, without ``value``.
+
+    >>> tx = loss_driven_rate(lambda memory, value, direction, extra: (0.5 * value, memory))
+    >>> updates, state = tx.update(jnp.ones(2), tx.init(jnp.ones(2)), value=3.0)
+    >>> updates.tolist(), float(state.learning_rate)
+    ([-1.5, -1.5], 1.5)
+    """
+
+    def init(params: PyTree) -> LearningRateState:
+        full = hyper.arithmetic_dtype()
+        remembered = jax.tree.map(lambda x: jnp.array(x, copy=True), tree.cast(memory, full))
+        return LearningRateState(jnp.zeros((), jnp.int32), jnp.zeros((), full), remembered)
+
+    def update(
+        updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, LearningRateState]:
+        if extra.get("value") is None:
+            raise ValueError(
+                "value = None: a loss-driven learning rate needs the loss, call tx.update(updates, state, params, "
+                "value=loss); flax's TrainState.apply_gradients does not pass it on, nnx.Optimizer.update does"
+            )
+        full = hyper.arithmetic_dtype()
+        now, remembered = rate(state.memory, jnp.asarray(extra["value"], full), tree.cast(updates, full), extra)
+        now = jnp.asarray(now, full)
+        return _step_down(updates, now), LearningRateState(
+            state.count + 1, now, tree.cast_like(remembered, state.memory)
+        )
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _step_down(updates: PyTree, rate: Float[Array, ""]) -> PyTree:
+    full = jax.tree.map(lambda u: -rate * jnp.asarray(u, rate.dtype), updates)
+    return tree.cast_like(full, updates)
 
 
 def effective_learning_rate(opt_state: PyTree) -> Float[Array, ""] | None:

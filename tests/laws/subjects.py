@@ -37,6 +37,7 @@ class Subject:
       plain: whether all static arguments have their defaults; laws about containers take these alone.
       needs_params: whether ``update`` must be given the parameters.
       low_bit: whether its state is rounded to bfloat16.
+      needs: extra arguments without which ``update`` refuses; under the laws they come from :func:`objective`.
     """
 
     name: str
@@ -45,10 +46,62 @@ class Subject:
     plain: bool
     needs_params: bool
     low_bit: bool = False
+    needs: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.needs:
+            bare = self.build
+            object.__setattr__(self, "build", lambda hyperparams: with_objective(bare(hyperparams), self.needs))
 
     def transform(self) -> optax.GradientTransformationExtraArgs:
         """Built from numbers, as a user does it."""
         return self.build(self.hyperparams)
+
+
+def objective(gradient, params) -> dict:
+    r"""A loss with the given gradient at the given parameters, :math:`f(x) = \tfrac12 \lVert x - p + g \rVert^2`.
+
+    As the extra arguments that a training step passes. Its residuals are :math:`\sqrt{m / 2}\,(x - p + g)` for
+    ``m`` parameters, so that their mean square is the loss.
+    """
+    full = hyper.arithmetic_dtype()
+    present = [i for i, g in enumerate(jax.tree.leaves(gradient, is_leaf=_is_absent)) if g is not None]
+
+    def flat(values):
+        leaves = jax.tree.leaves(values, is_leaf=_is_absent)
+        parts = [jnp.ravel(leaves[i]).astype(full) for i in present]
+        return jnp.concatenate([jnp.zeros(0, full), *parts])
+
+    here, slope = (flat(gradient) * 0, flat(gradient)) if params is None else (flat(params), flat(gradient))
+
+    def residual_fn(x):
+        return jnp.sqrt(slope.size / 2) * (flat(x) - here + slope)
+
+    def value_fn(x):
+        return jnp.sum(jnp.square(flat(x) - here + slope)) / 2
+
+    return {
+        "value": jnp.sum(jnp.square(slope)) / 2,
+        "grad": gradient,
+        "value_fn": value_fn,
+        "grad_fn": jax.grad(value_fn),
+        "hvp_fn": lambda x, vector: vector,
+        "residual_fn": residual_fn,
+    }
+
+
+def with_objective(tx, needs: tuple[str, ...]) -> optax.GradientTransformationExtraArgs:
+    """A transform that is given what it needs, so that laws need not know of it."""
+
+    def update(grads, state, params=None, **extra):
+        known = objective(grads, params)
+        return tx.update(grads, state, params, **{name: known[name] for name in needs} | extra)
+
+    return optax.GradientTransformationExtraArgs(tx.init, update)
+
+
+def _is_absent(x) -> bool:
+    return x is None
 
 
 def _optimizers() -> Iterator[Subject]:
@@ -67,6 +120,7 @@ def _optimizers() -> Iterator[Subject]:
                 plain=not label,
                 needs_params=info.needs_params,
                 low_bit=static.get("state_dtype") == "bfloat16",
+                needs=info.needs,
             )
 
         yield subject("", {}, numbers)

@@ -28,6 +28,7 @@ class Objective:
       loss_fn: ``(params, model_state, batch, key) -> (loss, (metrics, model_state))``.
       batch: any pytree with a leading axis of examples.
       accumulate: into how many micro-batches the batch is cut; losses and gradients are their means.
+      residuals_of: ``(params, batch, key) -> array`` whose mean square is the loss, where there is such a thing.
     """
 
     loss_fn: LossFn
@@ -36,6 +37,7 @@ class Objective:
     model_state: PyTree[Array]
     batch: PyTree[Array]
     key: Key[Array, ""]
+    residuals_of: Callable[..., Array] | None = None
 
     def value_and_grad(self, params: PyTree[Array]) -> tuple[Array, Metrics, PyTree[Array], PyTree[Array]]:
         """Loss, metrics, the model's new state, and the gradient in full precision."""
@@ -64,6 +66,28 @@ class Objective:
     def hvp(self, params: PyTree[Array], vector: PyTree[Array]) -> PyTree[Array]:
         """The Hessian at ``params`` times ``vector``, forward over reverse."""
         return jax.jvp(self.grad, (params,), (tree.cast_like(vector, params),))[1]
+
+    def residuals(self, params: PyTree[Array]) -> Float[Array, " n"]:
+        """All residuals of the batch, whose mean square is the loss: Gauss-Newton and Levenberg-Marquardt.
+
+        Raises:
+          ValueError: the loss is not known as a mean of squares.
+        """
+        if self.residuals_of is None:
+            raise ValueError(
+                "loss_fn has no method residuals(params, batch, key), an array whose mean square is the loss: "
+                "Gauss-Newton is for sums of squares; newton and lbfgs take any loss"
+            )
+        cast, residuals_of = self.policy.cast_compute, self.residuals_of
+
+        def one(inputs: tuple[PyTree, Array]) -> Array:
+            batch, key = inputs
+            return tree.cast(residuals_of(cast(params), cast(batch), key), hyper.arithmetic_dtype())
+
+        if self.accumulate == 1:
+            return jnp.ravel(one((self.batch, self.key)))
+        keys = jax.vmap(lambda index: jax.random.fold_in(self.key, index))(jnp.arange(self.accumulate))
+        return jnp.ravel(jax.lax.map(one, (jax.tree.map(self._cut, self.batch), keys)))
 
     def per_example_grad(self, params: PyTree[Array]) -> PyTree[Array]:
         """The gradient of each example alone, on a leading axis: clipping for privacy."""

@@ -48,8 +48,9 @@ def make_train_step(
 
     The optimizer's ``update`` is given, besides the parameters, what some methods need: ``value`` and
     ``grad`` of this batch, ``value_fn(params)``, ``grad_fn(params)``, ``hvp_fn(params, vector)``,
-    ``per_example_grad_fn(params)``, ``key`` and ``step``. All are defined over the whole batch under
-    accumulation, and cost nothing where they are not used.
+    ``residual_fn(params)`` (where ``loss_fn`` has a method ``residuals(params, batch, key)``, an array whose mean
+    square is the loss), ``per_example_grad_fn(params)``, ``key`` and ``step``. All are defined over the whole
+    batch under accumulation, and cost nothing where they are not used.
 
     Args:
       loss_fn: ``(params, batch, key) -> (loss, metrics)``; with ``has_state``,
@@ -109,11 +110,12 @@ def step_fn(
     hyper.one_of("rounding", rounding, ROUNDINGS)
     dtypes = as_policy(policy)
     full_loss = loss_fn if has_state else stateless(loss_fn)
+    residuals_of = getattr(loss_fn, "residuals", None)
 
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
         loss_key, tx_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
-        objective = Objective(full_loss, dtypes, accumulate, state.model_state, batch, loss_key)
+        objective = Objective(full_loss, dtypes, accumulate, state.model_state, batch, loss_key, residuals_of)
         loss, metrics, model_state, grads = objective.value_and_grad(state.params)
 
         tx = optax.with_extra_args_support(build(state.hyperparams))
@@ -126,6 +128,7 @@ def step_fn(
             value_fn=objective.value,
             grad_fn=objective.grad,
             hvp_fn=objective.hvp,
+            residual_fn=objective.residuals,
             per_example_grad_fn=objective.per_example_grad,
             key=tx_key,
             step=state.step,

@@ -18,6 +18,16 @@ def quadratic(params, batch, key):
     return jnp.mean(residual**2), {"mae": jnp.mean(jnp.abs(residual))}
 
 
+class Squares:
+    """A loss that tells its residuals."""
+
+    def residuals(self, params, batch, key):
+        return batch["x"] @ params["w"] + params["b"] - batch["y"]
+
+    def __call__(self, params, batch, key):
+        return quadratic(params, batch, key)
+
+
 def sgd(hyperparams):
     return jaxlab.optimizers.sgd(hyperparams["learning_rate"])
 
@@ -136,7 +146,7 @@ def test_the_closures_are_the_losss_value_gradient_and_curvature(params, batch):
     seen = {}
 
     def spy(hyperparams):
-        def update(updates, state, params, *, value, grad, value_fn, grad_fn, hvp_fn, per_example_grad_fn, key, step):
+        def update(updates, state, params, *, value, grad, value_fn, grad_fn, hvp_fn, **rest):
             ones = jax.tree.map(jnp.ones_like, params)
             result = {
                 "value": value,
@@ -144,9 +154,10 @@ def test_the_closures_are_the_losss_value_gradient_and_curvature(params, batch):
                 "value_fn": value_fn(ones),
                 "grad_fn": grad_fn(ones),
                 "hvp": hvp_fn(params, ones),
-                "each": per_example_grad_fn(params),
-                "random": jax.random.uniform(key),
-                "step": step,
+                "each": rest["per_example_grad_fn"](params),
+                "residuals": rest["residual_fn"](params),
+                "random": jax.random.uniform(rest["key"]),
+                "step": rest["step"],
             }
             return updates, result
 
@@ -154,7 +165,7 @@ def test_the_closures_are_the_losss_value_gradient_and_curvature(params, batch):
             each = jax.tree.map(lambda p: jnp.zeros((8, *p.shape)), params)
             scalars = dict.fromkeys(("value", "value_fn", "random"), 0.0)
             trees = dict.fromkeys(("grad", "grad_fn", "hvp"), params)
-            return {**scalars, **trees, "each": each, "step": 0}
+            return {**scalars, **trees, "each": each, "residuals": jnp.zeros(8), "step": 0}
 
         return optax.GradientTransformationExtraArgs(init, update)
 
@@ -165,8 +176,9 @@ def test_the_closures_are_the_losss_value_gradient_and_curvature(params, batch):
     hessian_ones = 2 * x.T @ x / 8 @ np.ones(4)
     for accumulate in (1, 2):
         state = init_state(params, spy, {}, key=KEY)
-        seen, _ = make_train_step(quadratic, spy, accumulate=accumulate)(state, batch)
+        seen, _ = make_train_step(Squares(), spy, accumulate=accumulate)(state, batch)
         seen = seen.opt_state
+        assert jnp.mean(jnp.square(seen["residuals"])) == pytest.approx(loss, rel=1e-5)
         assert seen["value"] == pytest.approx(loss, rel=1e-5)
         assert seen["value_fn"] == pytest.approx(loss_at_ones, rel=1e-5)
         for name in ("w", "b"):
@@ -176,6 +188,18 @@ def test_the_closures_are_the_losss_value_gradient_and_curvature(params, batch):
         np.testing.assert_allclose(seen["hvp"]["w"], hessian_ones[:3], rtol=1e-5)
         np.testing.assert_allclose(seen["hvp"]["b"], hessian_ones[3], rtol=1e-5)
         assert 0 < seen["random"] < 1
+
+
+def test_a_loss_without_residuals_says_so(params, batch):
+    def asks(hyperparams):
+        inner = sgd(hyperparams)
+        return optax.GradientTransformationExtraArgs(
+            inner.init, lambda u, s, p=None, *, residual_fn, **rest: inner.update(residual_fn(p), s)
+        )
+
+    state = init_state(params, asks, {"learning_rate": 0.1}, key=KEY)
+    with pytest.raises(ValueError, match="no method residuals"):
+        make_train_step(quadratic, asks)(state, batch)
 
 
 def test_unused_closures_cost_nothing(params, batch):

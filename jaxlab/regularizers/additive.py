@@ -43,17 +43,12 @@ def add_term(
     def update(
         updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, optax.EmptyState]:
-        if params is None:
-            raise ValueError(
-                "params = None: a regularizer needs the parameters, call tx.update(updates, state, params)"
-            )
+        require_params(params)
 
         def add(u: ArrayLike | None, p: Any, amount: hyper.Scalar | None) -> ArrayLike | None:
             if u is None or amount is None:
                 return u
-            for role, leaf in (("an update", u), ("a parameter", p)):
-                if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-                    raise TypeError(f"{role} has dtype {jnp.result_type(leaf)}: accepted are real floating arrays")
+            require_real(u, p)
             full = hyper.arithmetic_dtype()
             total = jnp.asarray(u, full) + jnp.asarray(amount) * term(jnp.asarray(p, full))
             return total.astype(jnp.result_type(u))
@@ -79,18 +74,18 @@ def penalty(
     return jnp.asarray(sum(jax.tree.leaves(parts)), full)
 
 
-def as_rules(strength: Strength) -> list[tuple[str, hyper.Scalar]]:
+def as_rules(strength: Strength, name: str = "strength", accepted: str = "[0, inf)") -> list[tuple[str, hyper.Scalar]]:
     """A strength, validated, as rules: a number is the rule that fits every leaf."""
     if not isinstance(strength, Sequence):
-        return [("", hyper.number("strength", strength, "[0, inf)"))]
+        return [("", hyper.number(name, strength, accepted))]
     if not all(isinstance(rule, list | tuple) and len(rule) == 2 and isinstance(rule[0], str) for rule in strength):
-        raise TypeError(f"strength = {strength!r}: accepted are one number and (regular expression, number) rules")
+        raise TypeError(f"{name} = {strength!r}: accepted are one number and (regular expression, number) rules")
     for pattern, _ in strength:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"strength: {pattern!r} is no regular expression, {error}") from None
-    return [(pattern, hyper.number(f"strength[{pattern!r}]", amount, "[0, inf)")) for pattern, amount in strength]
+            raise ValueError(f"{name}: {pattern!r} is no regular expression, {error}") from None
+    return [(pattern, hyper.number(f"{name}[{pattern!r}]", amount, accepted)) for pattern, amount in strength]
 
 
 def amounts_like(params: PyTree, rules: tree.Rules[hyper.Scalar], mask: tree.Mask) -> PyTree:
@@ -99,3 +94,16 @@ def amounts_like(params: PyTree, rules: tree.Rules[hyper.Scalar], mask: tree.Mas
     named = zip(tree.names(params), chosen, strict=True)
     amounts = iter(tree.match_rules(rules, [name for name, keep in named if keep]))
     return jax.tree.unflatten(jax.tree.structure(params), [next(amounts) if keep else None for keep in chosen])
+
+
+def require_params(params: PyTree | None) -> None:
+    """Refuses an ``update`` without parameters."""
+    if params is None:
+        raise ValueError("params = None: a regularizer needs the parameters, call tx.update(updates, state, params)")
+
+
+def require_real(update: Any, parameter: Any) -> None:
+    """Refuses integers and complex numbers."""
+    for role, leaf in (("an update", update), ("a parameter", parameter)):
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            raise TypeError(f"{role} has dtype {jnp.result_type(leaf)}: accepted are real floating arrays")

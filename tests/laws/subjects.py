@@ -16,14 +16,25 @@ import optax
 from jaxlab import optimizers, regularizers
 from jaxlab.core import hyper
 
-ALTERNATIVES = {"nesterov": True, "decay_mask": "matrices", "state_dtype": "bfloat16"}
+ALTERNATIVES = {
+    "nesterov": True,
+    "centered": True,
+    "decay_mask": "matrices",
+    "relative_step": True,
+    "min_factored": 2,
+    "layer_axes": (("fourth", 1), ("fifth", 2), ("", 0)),
+    "state_dtype": "bfloat16",
+}
 """The other value of each static argument: one subject each, beside the one with the defaults."""
 
 OFF_BY_DEFAULT = {"momentum": 0.8}
 """Numbers whose default is None: what they are when they are on."""
 
-AT_REST = {"weight_decay": 0.0, "strength": 0.0}
-"""What must be zero for a transform to move nothing where the gradient is zero."""
+AT_REST = {"weight_decay": 0.0, "strength": 0.0, "radius": 1e6, "low": -1e6, "high": 1e6}
+"""What must hold for a transform to move nothing where the gradient is zero: no force, constraints kept already."""
+
+REQUIRED = {"strength": 0.1, "radius": 0.5, "low": -0.5, "high": 0.5}
+"""The numbers of regularizers that have no default."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,13 +144,15 @@ def _optimizers() -> Iterator[Subject]:
 def _regularizers() -> Iterator[Subject]:
     for name in regularizers.names():
         info = regularizers.get(name)
+        numbers = {key: REQUIRED[key] if value is None else value for key, value in info.hyperparams.items()}
+        around = (optimizers.sgd(0.1),) if info.place == "around" else ()
         for label, mask in (("", None), ("-matrices", "matrices")):
             yield Subject(
                 name=f"{name}{label}",
-                build=lambda h, info=info, mask=mask: info.factory(h["strength"], mask=mask),
-                hyperparams={"strength": 0.1},
+                build=lambda h, info=info, around=around, mask=mask: info.factory(*around, **h, mask=mask),
+                hyperparams=numbers,
                 plain=not label,
-                needs_params=True,
+                needs_params=info.needs_params,
             )
 
 

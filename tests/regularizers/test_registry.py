@@ -10,8 +10,8 @@ def test_every_name_is_an_attribute():
     for name in regularizers.names():
         info = regularizers.get(name)
         assert getattr(regularizers, name) is info.factory
-        assert info.place in ("before", "after")
-        assert info.penalty is None or info.penalty(jnp.ones(2), 0.5) > 0
+        assert info.place in ("before", "after", "around", "last")
+        assert info.penalty is None or info.penalty(jnp.ones((2, 2)), 0.5) > 0
 
 
 def test_typo_suggests_the_nearest():

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from jaxlab.report.focus import limits, near
 from jaxlab.report.reading import between, finished_mean, measure_of, numbers, ranked
-from jaxlab.report.results import Arm, Results
+from jaxlab.report.study import Arm, Study
 from jaxlab.report.style import (
     DIVERGED,
     FAINT,
@@ -43,17 +43,17 @@ class Row(NamedTuple):
     filled: bool
 
 
-def final_metric(results: Results) -> Figure | None:
+def final_metric(study: Study) -> Figure | None:
     """Draws the test metric of every arm, best first; None if every run of every arm diverged.
 
     Circles: seeds. Marker: mean, hollow where it is only that of the runs which did not diverge. Bar: 95%
     t interval, which an arm with a diverged run or a single seed does not have. An arm too far off is an
     arrow.
     """
-    measure, arms = measure_of(results), ranked(results)
+    measure, arms = measure_of(study), ranked(study)
     if finished_mean(arms[0]) is None:
         return None
-    look = styles([arm["name"] for arm in results["arms"]])
+    look = styles([arm["name"] for arm in study["arms"]])
     rows = []
     for arm in arms:
         low, high = numbers(arm["report"]["interval"]) * measure.factor
@@ -75,19 +75,19 @@ def final_metric(results: Results) -> Figure | None:
     return figure
 
 
-def paired_differences(results: Results) -> Figure | None:
+def paired_differences(study: Study) -> Figure | None:
     """Draws how far every other arm is from the best, seed by seed.
 
     Circles: seeds. Marker: mean difference, filled where the verdict is not "undecided". Bar: 95%
     interval of this pair. None if there is nothing to compare, or every run of every arm diverged.
     """
-    measure, (best, *others) = measure_of(results), ranked(results)
+    measure, (best, *others) = measure_of(study), ranked(study)
     if not others or finished_mean(best) is None:
         return None
-    look = styles([arm["name"] for arm in results["arms"]])
+    look = styles([arm["name"] for arm in study["arms"]])
     rows = []
     for arm in others:
-        found = between(results, arm["name"], best["name"])
+        found = between(study, arm["name"], best["name"])
         dots = measure.factor * (numbers(arm["report"]["test"]) - numbers(best["report"]["test"]))
         low, high = numbers(found["interval"] if found else [None, None]) * measure.factor
         finished = dots[np.isfinite(dots)]

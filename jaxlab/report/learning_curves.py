@@ -11,7 +11,7 @@ from jaxlab import verdict
 from jaxlab.report.focus import limits, near
 from jaxlab.report.labels import EndLabel, end_labels
 from jaxlab.report.reading import measure_of, numbers
-from jaxlab.report.results import Arm, Results
+from jaxlab.report.study import Arm, Study
 from jaxlab.report.style import (
     DIVERGED,
     LINE_HEIGHT,
@@ -37,14 +37,14 @@ class Curve(NamedTuple):
     diverged: bool
 
 
-def learning_curves(results: Results) -> Figure:
+def learning_curves(study: Study) -> Figure:
     """Draws the validation metric against the training step.
 
     A line ends with a cross where the first of the arm's seeds diverges, because the mean of those that
     live on would look better than the arm is. Bands are 95% bootstrap bands, for the eye. The axis shows
     the part in which the arms differ; the first steps and arms far off may lie outside.
     """
-    measure, arms = measure_of(results), results["arms"]
+    measure, arms = measure_of(study), study["arms"]
     look = styles([arm["name"] for arm in arms])
     curves = [_curve(arm, measure.factor) for arm in arms]
     right = 0.45 + max(text_width(fit(arm["name"], NAME)) for arm in arms)

@@ -46,12 +46,27 @@ def join(*content: Content) -> Html:
     return Html("".join(part if isinstance(part, Html) else html.escape(part) for part in content if part is not None))
 
 
+def fold(summary: str, content: Html) -> Html:
+    """Content behind a line of words that opens it."""
+    return el("details", el("summary", summary), content)
+
+
+def definitions(pairs: list[tuple[str, str]]) -> Html:
+    """Names and what is said of them."""
+    return el("dl", *(part for name, words in pairs for part in (el("dt", name), el("dd", words))))
+
+
 def link(address: str, text: str | None = None) -> Html:
     """A link where the address is one of the web or a relative file, else its text alone."""
     shown = text or re.sub(r"^https?://(www\.)?", "", address)
     if re.match(r"https?://|[\w./-]+$", address):
         return el("a", shown, href=address)
     return join(shown)
+
+
+def plot_links(name: str) -> list[Content]:
+    """Where a plot's files are."""
+    return [link(f"plots/{name}.png", "PNG"), ", ", link(f"plots/{name}.svg", "SVG")]
 
 
 def inline_svg(svg: str, name: str, description: str) -> Html:

@@ -11,29 +11,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from jaxlab.report import tables
-from jaxlab.report.markup import Html, el, inline_svg, join, link
+from jaxlab.report.chart import draw
+from jaxlab.report.markup import Html, definitions, el, fold, link
 from jaxlab.report.plots import figures, to_png, to_svg
-from jaxlab.report.protocol import protocol
-from jaxlab.report.reading import measure_of, ranked, tunings
-from jaxlab.report.results import Results, check, save, write_atomically
-
-_TITLES = {
-    "final": "Final metric",
-    "differences": "Paired differences from the best",
-    "curves": "Learning curves",
-    "sensitivity": "Sensitivity to the tuned value",
-}
-_CAPTIONS = {
-    "final": "Best first. Circles: report seeds. Marker: mean, hollow where it leaves out diverged runs. "
-    "Bar: 95% interval. An arrow stands for an arm too far off to share the axis.",
-    "differences": "Each seed's difference, arm by arm. Marker: mean, filled where the verdict is decided. "
-    "Bar: 95% interval, before the correction for many pairs.",
-    "curves": "Mean over report seeds with a 95% bootstrap band, for the eye only. A cross: a run diverged. "
-    "The axis shows where the arms differ; the start and arms far off may lie outside.",
-    "sensitivity": "Line: mean over selection seeds. Ring: the chosen value, also written above. "
-    "Cross: runs diverged (small: only some). Triangle: beyond the axis. Grey: the other arms.",
-}
+from jaxlab.report.reading import tunings
+from jaxlab.report.results import Results, check, save, studies_of, write_atomically
+from jaxlab.report.show_sections import show_numbers, show_section
+from jaxlab.report.show_study import show_study
+from jaxlab.report.study import Study
 
 
 def render(results: Mapping[str, Any]) -> str:
@@ -43,7 +28,7 @@ def render(results: Mapping[str, Any]) -> str:
       ValueError: the results do not fit the schema.
     """
     checked = check(results)
-    return _page(checked, {name: to_svg(figure) for name, figure in figures(checked).items()})
+    return _page(checked, {name: to_svg(figure) for name, figure in drawings(checked).items()})
 
 
 def write(results: Mapping[str, Any], out: str | Path) -> Path:
@@ -58,13 +43,28 @@ def write(results: Mapping[str, Any], out: str | Path) -> Path:
     checked, folder = check(results), Path(out)
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     save(checked, folder / "results.json")
-    drawn: dict[str, Figure] = figures(checked)
+    drawn = drawings(checked)
     vectors = {name: to_svg(figure) for name, figure in drawn.items()}
     for name, figure in drawn.items():
         write_atomically(folder / "plots" / f"{name}.svg", vectors[name])
         write_atomically(folder / "plots" / f"{name}.png", to_png(figure))
     write_atomically(folder / "report.html", _page(checked, vectors))
     return folder / "report.html"
+
+
+def drawings(results: Results) -> dict[str, Figure]:
+    """Every plot of the page by its file's name: those of the studies, and the charts of the sections."""
+    drawn = {}
+    for study, prefix in _named(results):
+        drawn |= {f"{prefix}{name}": figure for name, figure in figures(study).items()}
+    return drawn | {chart["name"]: draw(chart) for part in results.get("sections", []) for chart in part["charts"]}
+
+
+def _named(results: Results) -> list[tuple[Study, str]]:
+    """The studies, each with what its plots' names begin with: nothing where the whole file is one study."""
+    studies = studies_of(results)
+    first = 0 if results["task"] is not None else 1
+    return [(study, f"study-{i}-" if i else "") for i, study in enumerate(studies, first)]
 
 
 def _page(results: Results, vectors: Mapping[str, str]) -> str:
@@ -76,7 +76,11 @@ def _page(results: Results, vectors: Mapping[str, str]) -> str:
         el("title", f"{results['question']} {results['verdict']}"[:120]),
         el("style", Html(css)),
     )
-    body = el("body", _header(results), el("main", _result(results), _plots(results, vectors), _detail(results)))
+    main = [show_numbers(results.get("numbers", []))]
+    main += [show_section(section, vectors) for section in results.get("sections", [])]
+    for study, prefix in _named(results):
+        main += [_study_header(study) if prefix else None, show_study(study, vectors, prefix)]
+    body = el("body", _header(results), el("main", *main, _origin(results)))
     return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"
 
 
@@ -97,21 +101,45 @@ def _sentences(text: str) -> list[str]:
     return [part + "." for part in parts[:-1]] + parts[-1:]
 
 
+def _study_header(study: Study) -> Html:
+    """What a study that is one of several asks and answers."""
+    answer = el("div", el("p", study["verdict"]), class_="verdict part")
+    facts = el("ul", *(el("li", fact) for fact in _study_facts(study)), class_="facts")
+    return el("section", el("h2", study["question"], class_="question"), answer, facts)
+
+
+def _origin(results: Results) -> Html:
+    return el(
+        "section",
+        el("h2", "Make it again"),
+        el("pre", el("code", results["command"])),
+        el("p", "All of the above, as data: ", link("results.json"), f" (schema {results['schema']})."),
+        fold("Configuration", definitions(_flat(results["config"]))),
+        fold("Environment", definitions(_flat(results["environment"]))),
+    )
+
+
 def _facts(results: Results) -> list[str]:
-    arm, seconds = results["arms"][0], results["seconds"]
+    seconds, studies = results["seconds"], studies_of(results)
+    where = [str(results["environment"][key]) for key in ("processor",) if results["environment"].get(key)]
+    return [
+        *(_study_facts(studies[0]) if results["task"] is not None else []),
+        f"{_duration(seconds['total'])}, of which {_duration(seconds['compile'])} compiling",
+        *where,
+    ]
+
+
+def _study_facts(study: Study) -> list[str]:
     grids = [
         f"{_count(len(tuning['values']), 'value')} \N{MULTIPLICATION SIGN} "
         f"{_count(len(tuning['seeds']), 'selection seed')}"
-        for tuning in tunings(results)[:1]
+        for tuning in tunings(study)[:1]
     ]
-    where = [str(results["environment"][key]) for key in ("processor",) if results["environment"].get(key)]
     return [
-        f"task {results['task']['name']}",
-        _count(len(results["arms"]), "arm"),
+        f"task {study['task']['name']}",
+        _count(len(study["arms"]), "arm"),
         *grids,
-        _count(len(arm["report"]["seeds"]), "report seed"),
-        f"{_duration(seconds['total'])}, of which {_duration(seconds['compile'])} compiling",
-        *where,
+        _count(len(study["arms"][0]["report"]["seeds"]), "report seed"),
     ]
 
 
@@ -125,75 +153,6 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _result(results: Results) -> Html:
-    target = results["task"]["target"]
-    measure = measure_of(results)
-    better = "Higher" if measure.higher_is_better else "Lower"
-    aim = f" The task's target is {measure.value(target)}." if target is not None else ""
-    return el(
-        "section",
-        el("h2", "Result"),
-        tables.final_table(results),
-        el("p", f"{better} is better.{aim} A mean in brackets leaves out diverged runs.", class_="note"),
-    )
-
-
-def _plots(results: Results, vectors: Mapping[str, str]) -> Html:
-    shown = []
-    for name, svg in vectors.items():
-        files = [link(f"plots/{name}.png", "PNG"), ", ", link(f"plots/{name}.svg", "SVG")]
-        caption = el("figcaption", f"{_CAPTIONS[name]} ", *files)
-        shown.append(el("figure", el("h3", _TITLES[name]), inline_svg(svg, name, _alternative(results, name)), caption))
-    return el("section", el("h2", "Plots"), el("div", *shown, class_="plots"))
-
-
-def _alternative(results: Results, name: str) -> str:
-    """What a plot shows, for those who cannot see it; the numbers are in the tables."""
-    order = ", ".join(arm["name"] for arm in ranked(results))
-    return f"{_TITLES[name]}, {measure_of(results).axis()}, of {order}. The numbers stand in the tables of this page."
-
-
-def _detail(results: Results) -> Html:
-    compared = (
-        el(
-            "section",
-            el("h2", "Every pair"),
-            tables.matrix(results),
-            _fold("All numbers of every pair", tables.pairs(results)),
-        )
-        if results["comparisons"]
-        else None
-    )
-    return join(
-        compared,
-        el(
-            "section",
-            el("h2", "Recipes"),
-            tables.recipes(results),
-            _fold("Every run of the tuning", tables.tuning_runs(results)) if tunings(results) else None,
-            _fold("Every report run", tables.seeds(results)),
-            _fold("Time and memory", tables.costs(results)),
-        ),
-        el("section", el("h2", "How it was measured"), _list(protocol(results))),
-        el(
-            "section",
-            el("h2", "Make it again"),
-            el("pre", el("code", results["command"])),
-            el("p", "All of the above, as data: ", link("results.json"), f" (schema {results['schema']})."),
-            _fold("Configuration", _list(_flat(results["config"]))),
-            _fold("Environment", _list(_flat(results["environment"]))),
-        ),
-    )
-
-
-def _fold(summary: str, content: Html) -> Html:
-    return el("details", el("summary", summary), content)
-
-
-def _list(pairs: list[tuple[str, str]]) -> Html:
-    return el("dl", *(part for name, words in pairs for part in (el("dt", name), el("dd", words))))
 
 
 def _flat(settings: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -10,17 +10,17 @@ from matplotlib.figure import Figure
 
 from jaxlab.report.forest import final_metric, paired_differences
 from jaxlab.report.learning_curves import learning_curves
-from jaxlab.report.results import Results
 from jaxlab.report.sensitivity import sensitivity
+from jaxlab.report.study import Study
 
 
-def figures(results: Results) -> dict[str, Figure]:
+def figures(study: Study) -> dict[str, Figure]:
     """All plots that the results allow, by name, in the order of the page."""
     drawn = {
-        "final": final_metric(results),
-        "differences": paired_differences(results),
-        "curves": learning_curves(results),
-        "sensitivity": sensitivity(results),
+        "final": final_metric(study),
+        "differences": paired_differences(study),
+        "curves": learning_curves(study),
+        "sensitivity": sensitivity(study),
     }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 

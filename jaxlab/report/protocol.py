@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 
 from jaxlab.report.reading import measure_of, tuning_of, tunings
-from jaxlab.report.results import Results
+from jaxlab.report.study import Study
 from jaxlab.verdict.measure import enumerate_words
 
 
-def protocol(results: Results) -> list[tuple[str, str]]:
+def protocol(study: Study) -> list[tuple[str, str]]:
     """What was done at each stage, as (stage, words)."""
     diverged = (
         "A run whose metric is not a finite number counts as worse than every run that finished. An arm that "
         "diverged more often than another is never called better than it, nor equivalent to it."
     )
     return [
-        ("Task", results["task"]["description"]),
-        ("Tuning", _tuning(results)),
-        ("Report", _report(results)),
-        ("Comparison", _comparison(results)),
+        ("Task", study["task"]["description"]),
+        ("Tuning", _tuning(study)),
+        ("Report", _report(study)),
+        ("Comparison", _comparison(study)),
         ("Diverged runs", diverged),
     ]
 
@@ -33,8 +33,8 @@ def seeds_in_words(seeds: Sequence[int]) -> str:
     return f"seed{'s' * (len(seeds) > 1)} {enumerate_words([str(seed) for seed in seeds])}"
 
 
-def _tuning(results: Results) -> str:
-    done = tunings(results)
+def _tuning(study: Study) -> str:
+    done = tunings(study)
     if not done:
         return "None: the recipe's numbers were given."
     names = enumerate_words(list(dict.fromkeys(tuning["parameter"].replace("_", " ") for tuning in done)), "or")
@@ -48,16 +48,16 @@ def _tuning(results: Results) -> str:
     else:
         said = f"Arms tuned their {names} with DIFFERENT budgets, {budgets[0]} to {budgets[-1]} runs."
     said += " The value with the best mean on validation data was kept; one with a diverged run only if all had some."
-    edges = [arm["name"] for arm in results["arms"] if tuning_of(arm)["at_edge"]]
+    edges = [arm["name"] for arm in study["arms"] if tuning_of(arm)["at_edge"]]
     if edges:
         said += f" The choice of {enumerate_words(edges)} lies on the edge of its grid: a better value may lie beyond."
     return said
 
 
-def _report(results: Results) -> str:
-    used = results["arms"][0]["report"]["seeds"]
-    steps = max(arm["curves"]["steps"][-1] for arm in results["arms"])
-    done = tunings(results)
+def _report(study: Study) -> str:
+    used = study["arms"][0]["report"]["seeds"]
+    steps = max(arm["curves"]["steps"][-1] for arm in study["arms"])
+    done = tunings(study)
     known = {seed for tuning in done for seed in tuning["seeds"]}
     again = sorted(known & set(used))
     fresh = (
@@ -77,14 +77,14 @@ def _report(results: Results) -> str:
     )
 
 
-def _comparison(results: Results) -> str:
-    count = len(results["comparisons"])
+def _comparison(study: Study) -> str:
+    count = len(study["comparisons"])
     if not count:
         return "There is one arm, so nothing was compared. Its interval is a 95% t interval."
-    margin = results["config"].get("margin")
+    margin = study["margin"]
     close = ""
-    if isinstance(margin, int | float):
-        size = measure_of(results).difference(margin).lstrip("+")
+    if margin is not None:
+        size = measure_of(study).difference(margin).lstrip("+")
         close = (
             f" Pairs that two one-sided t tests, corrected likewise, show to differ by less than {size} are equivalent."
         )

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxlab import verdict
-from jaxlab.report.results import Arm, Comparison, Results, Tuning
+from jaxlab.report.study import Arm, Comparison, Study, Tuning
 
 
 def numbers(values: Sequence[float | None] | Sequence[Sequence[float | None]]) -> Float[np.ndarray, "..."]:
@@ -19,9 +19,9 @@ def numbers(values: Sequence[float | None] | Sequence[Sequence[float | None]]) -
     return np.array(values, np.float64)
 
 
-def measure_of(results: Results) -> verdict.Measure:
+def measure_of(study: Study) -> verdict.Measure:
     """The task's metric."""
-    task = results["task"]
+    task = study["task"]
     return verdict.Measure(task["metric"], task["unit"], higher_is_better=task["higher_is_better"])
 
 
@@ -36,16 +36,16 @@ def tuning_of(arm: Arm) -> Tuning:
     return arm["tuning"]
 
 
-def tunings(results: Results) -> list[Tuning]:
+def tunings(study: Study) -> list[Tuning]:
     """How each arm was tuned; empty where none was."""
-    return [] if results["arms"][0]["tuning"] is None else [tuning_of(arm) for arm in results["arms"]]
+    return [] if study["arms"][0]["tuning"] is None else [tuning_of(arm) for arm in study["arms"]]
 
 
-def ranked(results: Results) -> list[Arm]:
+def ranked(study: Study) -> list[Arm]:
     """The arms, best first; those that diverged more often stand behind those that did so less."""
-    arms = {arm["name"]: arm for arm in results["arms"]}
+    arms = {arm["name"]: arm for arm in study["arms"]}
     tests = {name: arm["report"]["test"] for name, arm in arms.items()}
-    return [arms[name] for name in verdict.ranking(tests, results["task"]["higher_is_better"])]
+    return [arms[name] for name in verdict.ranking(tests, study["task"]["higher_is_better"])]
 
 
 def finished_mean(arm: Arm) -> float | None:
@@ -55,9 +55,9 @@ def finished_mean(arm: Arm) -> float | None:
     return float(values.mean()) if values.size else None
 
 
-def between(results: Results, a: str, b: str) -> Comparison | None:
+def between(study: Study, a: str, b: str) -> Comparison | None:
     """The comparison of a with b, told from a's side; None where the study did not make it."""
-    for found in results["comparisons"]:
+    for found in study["comparisons"]:
         if (found["a"], found["b"]) == (a, b):
             return found
         if (found["a"], found["b"]) == (b, a):

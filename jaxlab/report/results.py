@@ -11,96 +11,16 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 
-from jaxlab import tasks
+from jaxlab.report import sections, study
 from jaxlab.report.schema import problems
+from jaxlab.report.sections import Number, Section
+from jaxlab.report.study import Arm, Comparison, Study, Task
 
 SCHEMA = "jaxlab.results/1"
-
-
-class Task(TypedDict):
-    """What was learned. ``description`` tells in a line where data come from, their size, the model, the split."""
-
-    name: str
-    metric: str
-    unit: str
-    higher_is_better: bool
-    target: float | None
-    description: str
-
-
-class Tuning(TypedDict):
-    """How one hyperparameter was chosen: the metric on validation data, ``validation[value][seed]``.
-
-    ``at_edge``: the chosen value is the first or last of its grid, so a better one may lie beyond.
-    """
-
-    parameter: str
-    values: list[float]
-    seeds: list[int]
-    validation: list[list[float | None]]
-    chosen: float
-    at_edge: bool
-
-
-class Report(TypedDict):
-    """The metric on test data for each report seed, its mean, and the mean's 95% t interval."""
-
-    seeds: list[int]
-    test: list[float | None]
-    mean: float | None
-    interval: list[float | None]
-    diverged: int
-
-
-class Curves(TypedDict):
-    """The report runs on their way, ``[seed][evaluation]``; ``steps`` says after which training steps."""
-
-    steps: list[int]
-    validation: list[list[float | None]]
-    train_loss: list[list[float | None]]
-
-
-class Cost(TypedDict):
-    """Wall-clock seconds (of which ``compile_seconds`` compiling) and bytes of state for each parameter."""
-
-    seconds_tuning: float
-    seconds_report: float
-    compile_seconds: float
-    state_bytes_per_param: float
-
-
-class Arm(TypedDict):
-    """One recipe. ``hyperparams`` holds every number it was reported with, the tuned one among them.
-
-    ``tuning`` is null where nothing was chosen; in a study, all arms are tuned or none.
-    """
-
-    name: str
-    optimizer: str
-    schedule: str
-    reference: str
-    hyperparams: dict[str, float]
-    tuning: Tuning | None
-    report: Report
-    curves: Curves
-    cost: Cost
-
-
-class Comparison(TypedDict):
-    """One pair of arms; the fields of :class:`jaxlab.verdict.Comparison`. ``verdict`` is of a."""
-
-    a: str
-    b: str
-    difference: float | None
-    interval: list[float | None]
-    p: float
-    p_holm: float
-    verdict: Literal["better", "worse", "equivalent", "undecided"]
-    seeds_needed: int | None
 
 
 class Seconds(TypedDict):
@@ -111,7 +31,11 @@ class Seconds(TypedDict):
 
 
 class Results(TypedDict):
-    """The whole file. ``command`` makes it again; ``environment`` is :func:`jaxlab.report.environment`'s."""
+    """The whole file. ``command`` makes it again; ``environment`` is :func:`jaxlab.report.environment`'s.
+
+    An experiment that is one study has its task, arms and comparisons here. One that is several, or none, has a
+    null task, no arms, its ``studies``, and says the rest in ``numbers`` and ``sections``.
+    """
 
     schema: str
     experiment: str
@@ -119,23 +43,14 @@ class Results(TypedDict):
     command: str
     environment: dict[str, Any]
     config: dict[str, Any]
-    task: Task
+    task: Task | None
     arms: list[Arm]
     comparisons: list[Comparison]
     verdict: str
     seconds: Seconds
-
-
-def task_entry(task: tasks.Task) -> Task:
-    """What results.json says of a task."""
-    return {
-        "name": task.name,
-        "metric": task.metric,
-        "unit": task.unit,
-        "higher_is_better": task.higher_is_better,
-        "target": task.target,
-        "description": task.description,
-    }
+    numbers: NotRequired[list[Number]]
+    sections: NotRequired[list[Section]]
+    studies: NotRequired[list[Study]]
 
 
 def check(results: Mapping[str, Any]) -> Results:
@@ -155,7 +70,7 @@ def check(results: Mapping[str, Any]) -> Results:
     if data.get("schema") != SCHEMA:
         raise ValueError(f"results.schema is {data.get('schema')!r}: accepted is {SCHEMA!r}")
     found = problems(data, Results, "results")
-    found = found or _lengths(cast("Results", data)) + _names(cast("Results", data))
+    found = found or _inconsistencies(cast("Results", data))
     if found:
         more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
         raise ValueError("; ".join(found[:5]) + more)
@@ -230,43 +145,34 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
         raise
 
 
-def _lengths(results: Results) -> list[str]:
+def studies_of(results: Results) -> list[Study]:
+    """All studies of a file, the one that it may be as a whole first."""
+    others = results.get("studies", [])
+    if results["task"] is None:
+        return others
+    margin = results["config"].get("margin")
+    whole = Study(
+        question=results["question"],
+        task=results["task"],
+        arms=results["arms"],
+        comparisons=results["comparisons"],
+        verdict=results["verdict"],
+        margin=float(margin) if isinstance(margin, int | float) else None,
+    )
+    return [whole, *others]
+
+
+def _inconsistencies(results: Results) -> list[str]:
+    if results["task"] is None and (results["arms"] or results["comparisons"]):
+        return ["results.task is null: accepted is the task of results.arms"]
+    if results["task"] is None and not any(results.get(part) for part in ("numbers", "sections", "studies")):
+        return ["results holds no study, no numbers and no sections: accepted is at least one of them"]
+    whole = len(studies_of(results)) - len(results.get("studies", []))
+    paths = ["results"] * whole + [f"results.studies[{i}]" for i in range(len(results.get("studies", [])))]
     found = []
-
-    def must_have(path: str, items: list[Any], count: int, each: str) -> None:
-        if len(items) != count:
-            found.append(f"{path} has {len(items)} entries: accepted are {count}, one for each {each}")
-
-    if not results["arms"]:
-        found.append("results.arms is empty: accepted is at least one")
-    for i, arm in enumerate(results["arms"]):
-        path, tuning, report, curves = f"results.arms[{i}]", arm["tuning"], arm["report"], arm["curves"]
-        if (tuning is None) != (results["arms"][0]["tuning"] is None):
-            found.append(f"{path}.tuning is not like the first arm's: accepted are arms that all were tuned, or none")
-        if tuning is not None:
-            must_have(f"{path}.tuning.validation", tuning["validation"], len(tuning["values"]), "value")
-            for row in tuning["validation"]:
-                must_have(f"{path}.tuning.validation[...]", row, len(tuning["seeds"]), "seed")
-        must_have(f"{path}.report.test", report["test"], len(report["seeds"]), "seed")
-        must_have(f"{path}.report.interval", report["interval"], 2, "end")
-        if report["diverged"] != report["test"].count(None):
-            found.append(f"{path}.report.diverged is {report['diverged']}: accepted is how many of test are null")
-        for name, rows in (("validation", curves["validation"]), ("train_loss", curves["train_loss"])):
-            must_have(f"{path}.curves.{name}", rows, len(report["seeds"]), "seed")
-            for row in rows:
-                must_have(f"{path}.curves.{name}[...]", row, len(curves["steps"]), "evaluation")
-        if report["seeds"] != results["arms"][0]["report"]["seeds"]:
-            found.append(f"{path}.report.seeds differ from the first arm's: accepted are seeds that all arms share")
-    for i, comparison in enumerate(results["comparisons"]):
-        must_have(f"results.comparisons[{i}].interval", comparison["interval"], 2, "end")
-    return found
-
-
-def _names(results: Results) -> list[str]:
-    names = [arm["name"] for arm in results["arms"]]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    found = [f"results.arms names {name!r} twice: accepted are different names" for name in twice]
-    for i, comparison in enumerate(results["comparisons"]):
-        unknown = [name for name in (comparison["a"], comparison["b"]) if name not in names]
-        found += [f"results.comparisons[{i}] names {name!r}: accepted are {', '.join(names)}" for name in unknown]
-    return found
+    for path, one in zip(paths, studies_of(results), strict=True):
+        found += study.problems_of(one, path)
+    for i, number in enumerate(results.get("numbers", [])):
+        if number["interval"] is not None and len(number["interval"]) != 2:
+            found.append(f"results.numbers[{i}].interval has {len(number['interval'])} entries: accepted are 2")
+    return found + sections.problems_of(results.get("sections", []), "results.sections")

@@ -11,18 +11,21 @@ def problems(value: Any, kind: Any, path: str = "") -> list[str]:
 
     Args:
       value: what ``json`` reads: objects, lists, texts, numbers, booleans, null.
-      kind: a TypedDict (or null), ``list[X]``, ``dict[str, X]``, a ``Literal``, a union of simple types, ``str``,
-        ``int``, ``float`` (takes whole numbers too), ``bool``, ``None`` or ``Any``.
+      kind: a TypedDict, whose ``NotRequired`` keys may be missing; ``list[X]``, ``dict[str, X]``; one of these or
+        null; a ``Literal``, a union of simple types, ``str``, ``int``, ``float`` (takes whole numbers too), ``bool``,
+        ``None`` or ``Any``.
       path: where ``value`` stands in the whole.
 
     >>> problems({"mean": [0.9, "0.9"]}, dict[str, list[float]])
     ["mean[1] is '0.9': accepted is a number"]
     """
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType) and any(is_typeddict(branch) for branch in inner):
-        (kind,) = (branch for branch in inner if branch is not types.NoneType)
-        if value is None:
+    if get_origin(kind) in (Union, types.UnionType):
+        branches = [branch for branch in get_args(kind) if branch is not types.NoneType]
+        if len(branches) == 1 and value is None:
             return []
+        if len(branches) == 1 and (is_typeddict(branches[0]) or get_origin(branches[0]) in (list, dict)):
+            return problems(value, branches[0], path)
+    origin, inner = get_origin(kind), get_args(kind)
     if is_typeddict(kind):
         return _object(value, kind, path)
     if origin is list and isinstance(value, list):
@@ -36,7 +39,8 @@ def _object(value: Any, kind: Any, path: str) -> list[str]:
     if not isinstance(value, dict):
         return [f"{path or 'the whole'} is {_shown(value)}: accepted is an object"]
     hints = get_type_hints(kind)
-    missing = [f"{_join(path, key)} is missing" for key in hints if key not in value]
+    required = kind.__required_keys__
+    missing = [f"{_join(path, key)} is missing" for key in hints if key in required and key not in value]
     unknown = [f"{_join(path, key)} is unknown: accepted are {', '.join(hints)}" for key in value if key not in hints]
     inside = [line for key in hints if key in value for line in problems(value[key], hints[key], _join(path, key))]
     return missing + unknown + inside

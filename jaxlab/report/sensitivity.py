@@ -7,7 +7,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from jaxlab.report.focus import limits
 from jaxlab.report.reading import measure_of, numbers, tunings
-from jaxlab.report.results import Results, Tuning
+from jaxlab.report.study import Study, Tuning
 from jaxlab.report.style import DIVERGED, FAINT, GRID, INK, TEXT, WIDTH, Style, add_axes, fit, new_figure, styles
 
 _LEFT, _GAP, _ROW, _TITLE, _BOTTOM, _TOP = 0.5, 0.16, 1.12, 0.3, 0.45, 0.28
@@ -24,7 +24,7 @@ def short(value: float) -> str:
     return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
 
 
-def sensitivity(results: Results) -> Figure | None:
+def sensitivity(study: Study) -> Figure | None:
     """Draws the validation metric against the tuned hyperparameter, usually the learning rate.
 
     None where nothing was tuned.
@@ -33,7 +33,7 @@ def sensitivity(results: Results) -> Figure | None:
     at which runs diverged (a small one: not all of them), a triangle one that lies beyond the axis. Other
     arms stand behind in grey.
     """
-    measure, arms, done = measure_of(results), results["arms"], tunings(results)
+    measure, arms, done = measure_of(study), study["arms"], tunings(study)
     if not done:
         return None
     look = styles([arm["name"] for arm in arms])

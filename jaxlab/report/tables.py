@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from jaxlab import verdict
 from jaxlab.report.markup import Html, el, join, link
 from jaxlab.report.reading import as_comparison, between, finished_mean, measure_of, ranked, tuning_of, tunings
-from jaxlab.report.results import Arm, Results
 from jaxlab.report.sensitivity import short
+from jaxlab.report.study import Arm, Study
 from jaxlab.verdict.measure import probability
 
 # A sign beside each word: colour alone says nothing in print.
@@ -32,20 +32,20 @@ def _arm(name: str) -> Html:
     return el("th", el("span", name, class_="name"), scope="row")
 
 
-def final_table(results: Results) -> Html:
+def final_table(study: Study) -> Html:
     """Every arm with its metric, interval and standing, best first."""
-    measure, arms = measure_of(results), ranked(results)
+    measure, arms = measure_of(study), ranked(study)
     best = arms[0]
     head = ["Arm", f"Test {measure.name}", f"Against {best['name']}", "95% interval", "More seeds needed", "Diverged"]
-    tuned = bool(tunings(results))
+    tuned = bool(tunings(study))
     if tuned:
-        head.append(_parameter_name(results).capitalize())
+        head.append(_parameter_name(study).capitalize())
     rows = []
     for arm in arms:
         low, high = arm["report"]["interval"]
         known = low is not None and high is not None
         lost, runs = arm["report"]["diverged"], len(arm["report"]["test"])
-        against = between(results, arm["name"], best["name"])
+        against = between(study, arm["name"], best["name"])
         needed = against["seeds_needed"] if against else None
         row = el(
             "tr",
@@ -77,22 +77,22 @@ def _verdict(word: str) -> Html:
     return el("td", f"{_SIGNS[word]} {word}", class_=word)
 
 
-def _parameter_name(results: Results) -> str:
-    return " / ".join(dict.fromkeys(tuning["parameter"].replace("_", " ") for tuning in tunings(results)))
+def _parameter_name(study: Study) -> str:
+    return " / ".join(dict.fromkeys(tuning["parameter"].replace("_", " ") for tuning in tunings(study)))
 
 
-def matrix(results: Results) -> Html:
+def matrix(study: Study) -> Html:
     """Every pair, read from the row's side: a word's sign and the difference."""
-    measure, names = measure_of(results), [arm["name"] for arm in ranked(results)]
-    rows = [el("tr", _arm(a), *(_cell(results, a, b, measure) for b in names)) for a in names]
+    measure, names = measure_of(study), [arm["name"] for arm in ranked(study)]
+    rows = [el("tr", _arm(a), *(_cell(study, a, b, measure) for b in names)) for a in names]
     unit = f", in {measure.difference_unit}" if measure.difference_unit else ""
     signs = ", ".join(f"{sign} {word}" for word, sign in _SIGNS.items())
     caption = f"The row's arm against the column's: {signs}; below it, row minus column{unit}."
     return table(["", *names], rows, caption, class_="matrix")
 
 
-def _cell(results: Results, a: str, b: str, measure: verdict.Measure) -> Html:
-    found = between(results, a, b)
+def _cell(study: Study, a: str, b: str, measure: verdict.Measure) -> Html:
+    found = between(study, a, b)
     if found is None:
         return el("td", el("span", "\N{MIDDLE DOT}", aria_label="itself") if a == b else _DASH, class_="self")
     difference = found["difference"]
@@ -103,13 +103,13 @@ def _cell(results: Results, a: str, b: str, measure: verdict.Measure) -> Html:
     return el("td", sign, el("small", size), class_=word, title=told)
 
 
-def pairs(results: Results) -> Html:
+def pairs(study: Study) -> Html:
     """Every pair with all its numbers, the better-placed arm first."""
-    measure, names = measure_of(results), [arm["name"] for arm in ranked(results)]
+    measure, names = measure_of(study), [arm["name"] for arm in ranked(study)]
     rows = []
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
-            if (found := between(results, a, b)) is None:
+            if (found := between(study, a, b)) is None:
                 continue
             low, high = found["interval"]
             difference = found["difference"]
@@ -130,10 +130,10 @@ def pairs(results: Results) -> Html:
     return table(head, rows, "Paired t tests. The verdict is the first arm's and follows the corrected p.")
 
 
-def recipes(results: Results) -> Html:
+def recipes(study: Study) -> Html:
     """What was tuned over which grid, what was chosen, and the numbers that were not tuned."""
     rows = []
-    for arm in ranked(results):
+    for arm in ranked(study):
         chosen, swept, parameter = _DASH, _DASH, None
         if arm["tuning"] is not None:
             tuning, parameter = arm["tuning"], arm["tuning"]["parameter"]
@@ -155,11 +155,11 @@ def recipes(results: Results) -> Html:
     return table(head, rows, "Each arm's recipe: what tuning chose, and what it left alone.")
 
 
-def tuning_runs(results: Results) -> Html:
+def tuning_runs(study: Study) -> Html:
     """Every grid point: the mean over selection seeds, and how many diverged."""
-    measure = measure_of(results)
+    measure = measure_of(study)
     rows = []
-    for arm in ranked(results):
+    for arm in ranked(study):
         tuning = tuning_of(arm)
         for value, scores in zip(tuning["values"], tuning["validation"], strict=True):
             chosen = math.isclose(value, tuning["chosen"])
@@ -173,13 +173,13 @@ def tuning_runs(results: Results) -> Html:
                 el("td", "chosen" if chosen else ""),
             )
             rows.append(row)
-    head = ["Arm", _parameter_name(results).capitalize(), f"Validation {measure.name} by seed", "Diverged", ""]
+    head = ["Arm", _parameter_name(study).capitalize(), f"Validation {measure.name} by seed", "Diverged", ""]
     return table(head, rows, "Every run of the tuning.")
 
 
-def seeds(results: Results) -> Html:
+def seeds(study: Study) -> Html:
     """Every report run."""
-    measure, arms = measure_of(results), ranked(results)
+    measure, arms = measure_of(study), ranked(study)
     rows = [
         el(
             "tr",
@@ -199,10 +199,10 @@ def seeds(results: Results) -> Html:
     return table(head, rows, f"Test {measure.name} of every report run.")
 
 
-def costs(results: Results) -> Html:
+def costs(study: Study) -> Html:
     """What each arm took."""
     rows = []
-    for arm in ranked(results):
+    for arm in ranked(study):
         cost = arm["cost"]
         seconds = (cost["seconds_tuning"], cost["seconds_report"], cost["compile_seconds"])
         row = el(

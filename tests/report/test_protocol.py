@@ -2,10 +2,11 @@
 
 from jaxlab.report import check
 from jaxlab.report.protocol import protocol
+from jaxlab.report.results import studies_of
 
 
 def words(results):
-    return dict(protocol(results))
+    return dict(protocol(studies_of(results)[0]))
 
 
 def test_a_fair_study(study):

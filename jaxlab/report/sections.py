@@ -1,0 +1,94 @@
+"""What a page may hold beside one study: numbers, and sections of words, tables, charts and further studies.
+
+Everything is data: a page is drawn from results.json alone.
+"""
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class Number(TypedDict):
+    """An answer in one number: what it is in ``meaning``, and how sure, in ``interval`` (null where exact)."""
+
+    name: str
+    value: float | None
+    interval: list[float | None] | None
+    unit: str
+    meaning: str
+
+
+class Table(TypedDict):
+    """Rows of texts and numbers, a cell for each column; the first column names the row."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str | float | None]]
+
+
+class Series(TypedDict):
+    """One line of a chart, or points without one. ``low`` and ``high`` are the edges of a band."""
+
+    name: str
+    x: list[float | None]
+    y: list[float | None]
+    low: NotRequired[list[float | None]]
+    high: NotRequired[list[float | None]]
+    kind: NotRequired[Literal["line", "points"]]
+
+
+class Chart(TypedDict):
+    """Series on common axes. ``name`` is the name of its files; ``level`` is a line across, with its name."""
+
+    name: str
+    title: str
+    caption: str
+    x: str
+    y: str
+    series: list[Series]
+    x_log: NotRequired[bool]
+    y_log: NotRequired[bool]
+    level: NotRequired[list[str | float]]
+
+
+class Section(TypedDict):
+    """A heading, paragraphs, tables and charts, in this order."""
+
+    title: str
+    text: list[str]
+    tables: list[Table]
+    charts: list[Chart]
+
+
+def problems_of(sections: list[Section], path: str) -> list[str]:
+    """What the types do not say: equal lengths, names that differ, axes that can be logarithmic."""
+    found = []
+    names = [chart["name"] for section in sections for chart in section["charts"]]
+    found += [f"{path} has two charts named {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+    for i, section in enumerate(sections):
+        for j, table in enumerate(section["tables"]):
+            wrong = {len(row) for row in table["rows"]} - {len(table["columns"])}
+            if wrong:
+                found.append(
+                    f"{path}[{i}].tables[{j}] has rows of {sorted(wrong)} cells: accepted are {len(table['columns'])}"
+                )
+        for j, chart in enumerate(section["charts"]):
+            found += _chart(chart, f"{path}[{i}].charts[{j}]")
+    return found
+
+
+def _chart(chart: Chart, path: str) -> list[str]:
+    found = []
+    if not chart["series"]:
+        found.append(f"{path}.series is empty: accepted is at least one")
+    for series in chart["series"]:
+        parts = (series["x"], series["y"], series.get("low"), series.get("high"))
+        lengths = {len(part) for part in parts if part is not None}
+        if len(lengths) > 1 or lengths == {0}:
+            found.append(f"{path} series {series['name']!r} has {sorted(lengths)} points: accepted is one length")
+        if ("low" in series) != ("high" in series):
+            found.append(f"{path} series {series['name']!r} has one edge of a band: accepted are both")
+        found += [
+            f"{path} series {series['name']!r} has no {axis} above 0 for a logarithmic axis"
+            for axis in ("x", "y")
+            if chart.get(f"{axis}_log") and not any(value is not None and value > 0 for value in series[axis])
+        ]
+    return found

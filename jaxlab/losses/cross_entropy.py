@@ -2,10 +2,10 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int, Real, Shaped
+from jaxtyping import Array, ArrayLike, Float, Real, Shaped
 
 from jaxlab.core import hyper
+from jaxlab.losses import classes
 from jaxlab.losses import reduction as common
 
 
@@ -51,8 +51,7 @@ def cross_entropy(
     """
     smoothing = hyper.number("label_smoothing", label_smoothing, "[0, 1]")
     z = common.real("logits", logits)
-    if z.ndim == 0:
-        raise ValueError("logits has shape (): accepted is at least one axis, of classes")
+    common.check_has_classes("logits", z)
     weights = common.spread(weights, z.shape[:-1])
     if jnp.ndim(labels) == z.ndim:
         common.check_same_shape("logits", z, "labels", labels)
@@ -60,33 +59,12 @@ def cross_entropy(
             raise ValueError(f"ignore_index = {ignore_index}: accepted is None where labels are probabilities")
         y = common.real("labels", labels)
     else:
-        index = _index(labels, z.shape)
-        if ignore_index is not None:
-            ignored = hyper.integer("ignore_index", ignore_index, at_least=-(2**31))
-            weights = jnp.where(index == ignored, 0, weights)
-        y = _one_hot(index, z.shape[-1])
+        index = classes.indices("logits", z.shape, labels, or_else=f" or probabilities of shape {z.shape}")
+        weights = classes.ignore(weights, index, ignore_index)
+        y = classes.one_hot(index, z.shape[-1])
 
     seen = weights[..., None]
     q = (1 - smoothing) * common.visible(y, seen) + smoothing / z.shape[-1]
     log_p = jax.nn.log_softmax(common.visible(z, seen))
     # An impossible class (log p = -inf) that has no weight costs nothing: 0, not 0 * inf.
     return common.reduce(-jnp.sum(jnp.where(q == 0, 0, q * log_p), axis=-1), weights, reduction)
-
-
-def _index(labels: ArrayLike, shape: tuple[int, ...]) -> Int[Array, "*batch"]:
-    if jnp.shape(labels) != shape[:-1]:
-        raise ValueError(
-            f"logits has shape {shape}, labels {jnp.shape(labels)}: accepted are "
-            f"indices of shape {shape[:-1]} or probabilities of shape {shape}"
-        )
-    if not jnp.issubdtype(jnp.result_type(labels), jnp.integer):
-        raise TypeError(f"labels of shape {shape[:-1]} has dtype {jnp.result_type(labels)}: accepted are whole numbers")
-    # Wide and signed: in a uint8 no ignore_index below 0 could be found.
-    return jnp.asarray(labels).astype(jax.dtypes.canonicalize_dtype(np.int64))
-
-
-def _one_hot(index: Int[Array, "*batch"], classes: int) -> Float[Array, "*batch classes"]:
-    # A comparison, no gather: it fuses with what follows, shards over classes, and its gradient is no scatter.
-    chosen = (index[..., None] == jnp.arange(classes)).astype(hyper.arithmetic_dtype())
-    is_class = (index >= 0) & (index < classes)
-    return jnp.where(is_class[..., None], chosen, jnp.nan)

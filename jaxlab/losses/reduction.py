@@ -29,6 +29,16 @@ def check_same_shape(first: str, a: ArrayLike, second: str, b: ArrayLike) -> Non
         raise ValueError(f"{first} has shape {jnp.shape(a)}, {second} {jnp.shape(b)}: accepted are equal shapes")
 
 
+def check_has_classes(name: str, x: ArrayLike) -> None:
+    """Refuses a scalar where the last axis is one of classes.
+
+    Raises:
+      ValueError: no axis.
+    """
+    if jnp.ndim(x) == 0:
+        raise ValueError(f"{name} has shape (): accepted is at least one axis, of classes")
+
+
 def spread(weights: ArrayLike | None, shape: tuple[int, ...]) -> Float[Array, "..."]:
     """Weights in the shape of the values they weigh: ones for None, else theirs along the leading axes.
 

@@ -1,7 +1,4 @@
-"""Binary cross entropy against scikit-learn and PyTorch."""
-
-import json
-import pathlib
+"""Binary cross entropy against scikit-learn."""
 
 import jax
 import numpy as np
@@ -12,7 +9,6 @@ from sklearn import metrics
 from jaxlab import losses
 
 RNG = np.random.default_rng(0)
-TORCH = json.loads((pathlib.Path(__file__).parents[1] / "data" / "torch_losses.json").read_text())["log_loss"]
 
 
 @pytest.mark.parametrize("weights", [None, RNG.uniform(size=8).astype(np.float32)])
@@ -22,14 +18,6 @@ def test_scikit_learn(weights):
     expected = metrics.log_loss(labels, probabilities, sample_weight=weights)
     np.testing.assert_allclose(losses.log_loss(logits, labels, weights=weights), expected, rtol=1e-6)
     np.testing.assert_allclose(losses.log_loss(logits, labels == 1, weights=weights), expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize("case", TORCH)
-def test_pytorch(case):
-    outputs, targets = np.float32(case["outputs"]), np.float32(case["targets"])
-    for reduction in ("mean", "sum", "none"):
-        np.testing.assert_allclose(losses.log_loss(outputs, targets, reduction=reduction), case[reduction], rtol=1e-6)
-    np.testing.assert_allclose(jax.grad(losses.log_loss)(outputs, targets), case["gradient"], rtol=2e-6)
 
 
 def test_small_losses_keep_their_digits():

@@ -1,9 +1,5 @@
-"""Mean squared error against scikit-learn and PyTorch."""
+"""Mean squared error against scikit-learn."""
 
-import json
-import pathlib
-
-import jax
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -11,7 +7,6 @@ from sklearn import metrics
 from jaxlab import losses
 
 RNG = np.random.default_rng(0)
-TORCH = json.loads((pathlib.Path(__file__).parents[1] / "data" / "torch_losses.json").read_text())["mse"]
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 3)])
@@ -22,14 +17,6 @@ def test_scikit_learn(shape, weights):
         targets.astype(np.float64), predictions.astype(np.float64), sample_weight=weights
     )
     np.testing.assert_allclose(losses.mse(predictions, targets, weights=weights), expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize("case", TORCH)
-def test_pytorch(case):
-    outputs, targets = np.float32(case["outputs"]), np.float32(case["targets"])
-    for reduction in ("mean", "sum", "none"):
-        np.testing.assert_allclose(losses.mse(outputs, targets, reduction=reduction), case[reduction], rtol=1e-6)
-    np.testing.assert_allclose(jax.grad(losses.mse)(outputs, targets), case["gradient"], rtol=1e-6)
 
 
 def test_scalars_and_one_weight_for_all():

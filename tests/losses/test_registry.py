@@ -3,13 +3,14 @@
 import pytest
 
 from jaxlab import losses
+from jaxlab.losses import registry
 
 
 def test_every_name_is_an_attribute():
     for name in losses.names():
         info = losses.get(name)
         assert getattr(losses, name) is info.function
-        assert info.targets in ("numbers", "binary", "classes")
+        assert info.targets in registry.TARGETS
 
 
 def test_typo_suggests_the_nearest():

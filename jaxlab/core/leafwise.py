@@ -1,18 +1,20 @@
 """The maths of one float32 leaf becomes a transform of trees.
 
 An optimizer is written as its paper writes it: for one array, in full precision. This engine maps it over
-a tree, casts at both ends, stores its slots, gives it what is summed over all leaves, and keeps the state's
-structure and dtypes fixed whatever the gradients' dtype is.
+a tree and over the layers that a leaf stacks, casts at both ends, stores its slots, gives it what is summed
+over all leaves, and keeps the state's structure and dtypes fixed whatever the gradients' dtype is.
 """
 
 import dataclasses
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int32, PyTree, UInt32
 
 from jaxlab.core import hyper, storage, tree
@@ -20,16 +22,19 @@ from jaxlab.core import hyper, storage, tree
 Slots = Any
 """A NamedTuple of arrays: the state of one leaf."""
 
+LayerAxes = int | tree.Rules[int]
+"""How many leading axes of a leaf stack independent layers: one number, or rules over the names of leaves."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """What an optimizer sees of one leaf.
+    """What an optimizer sees of one leaf, or of one layer where a leaf stacks several.
 
     Attributes:
       g: the incoming update (the gradient, for the first of a chain).
       p: the parameter, or None where the caller gave none.
       name: the leaf's path, as in ``encoder/0/kernel``.
-      seed: random bits of this leaf and step.
+      seed: random bits of this leaf, layer and step.
     """
 
     g: Float[Array, "..."]
@@ -39,7 +44,7 @@ class Leaf:
 
     @property
     def key(self) -> Array:
-        """A key of ``jax.random`` for this leaf and step."""
+        """A key of ``jax.random`` for this leaf, layer and step."""
         return jax.random.key(self.seed)
 
 
@@ -71,6 +76,7 @@ def leafwise(
     shared: PyTree = (),
     store: str = "float32",
     needs_params: bool = False,
+    layer_axes: LayerAxes = 0,
 ) -> optax.GradientTransformationExtraArgs:
     """Builds a ``GradientTransformation`` from the maths of one leaf.
 
@@ -88,6 +94,9 @@ def leafwise(
       shared: the initial global scalars.
       store: how slots are kept, ``"float32"`` or ``"bfloat16"``.
       needs_params: whether ``update`` reads ``leaf.p``.
+      layer_axes: how many leading axes of a leaf stack independent layers (a scanned block, heads): a number
+        for all leaves, or ordered ``(regular expression, number)`` rules over their names. ``slots``,
+        ``gather`` and ``update`` see one layer; a stack is treated as its layers would be as leaves of their own.
 
     Returns:
       A transform whose updates have the dtypes of the gradients it is given, and whose state has the
@@ -96,7 +105,8 @@ def leafwise(
       ignored. State: the slots, and one int32.
 
     Raises:
-      ValueError: an unknown ``store``; or, from ``update``, parameters are needed and not given.
+      ValueError: an unknown ``store``; a negative ``layer_axes``, or, from ``init``, more than a leaf has; from
+        ``update``, parameters that are needed and not given.
       TypeError: a parameter or gradient that is no real floating array.
 
     >>> tx = leafwise(lambda leaf, slots, shared, t: (leaf.g / t, slots))
@@ -106,9 +116,12 @@ def leafwise(
     """
     storage.check_store(store)
     named = set(inspect.signature(combine).parameters) if combine is not None else set()
+    rules = _as_rules(layer_axes)
 
-    def encoded(declared: Slots, name: str, count: Array) -> list[Array]:
-        return [storage.encode(slot, store, storage.seed_of(name, index, count)) for index, slot in enumerate(declared)]
+    def declared(name: str, p: Any) -> Slots:
+        depth = _depth(rules, name, p)
+        stacked = _over_layers(slots, depth)(p)
+        return _rebuild(stacked, [_of_stack(slot, depth) for slot in stacked])
 
     def init(params: PyTree) -> LeafwiseState:
         count = jnp.zeros((), jnp.int32)
@@ -116,8 +129,10 @@ def leafwise(
         columns = []
         for name, p in zip(tree.names(params), leaves, strict=True):
             _require_real(name, p)
+            own = declared(name, storage.decode(p))
+            kept = [storage.encode(slot, store, storage.seed_of(name, i, count)) for i, slot in enumerate(own)]
             # Copies: a slot that begins as the parameter must not be donated twice.
-            columns.append([_fresh(kept) for kept in encoded(slots(storage.decode(p)), name, count)])
+            columns.append([_lies_with(p, slot, _fresh(value)) for slot, value in zip(own, kept, strict=True)])
         form = jax.eval_shape(slots, jax.ShapeDtypeStruct((), hyper.arithmetic_dtype()))
         fields = [treedef.unflatten([column[i] for column in columns]) for i in range(len(form))]
         return LeafwiseState(count, _rebuild(form, fields), jax.tree.map(_fresh, shared))
@@ -133,22 +148,33 @@ def leafwise(
         stored = [treedef.flatten_up_to(field) for field in state.slots]
         present = [i for i, g in enumerate(gradients) if g is not None]
 
-        leaves, decoded = {}, {}
+        leaves, decoded, depths = {}, {}, {}
         for i in present:
             _require_real(names[i], gradients[i])
             p = values[i]
+            depths[i] = _depth(rules, names[i], gradients[i])
             leaves[i] = Leaf(
                 g=storage.decode(gradients[i]),
                 p=None if p is None else storage.decode(p),
                 name=names[i],
-                seed=storage.seed_of(names[i], count, len(state.slots)),
+                seed=storage.random_bits(
+                    gradients[i].shape[: depths[i]], storage.seed_of(names[i], count, len(state.slots))
+                ),
             )
             decoded[i] = _rebuild(state.slots, [storage.decode(column[i]) for column in stored])
+
+        def layer_by_layer(function: Callable[..., Any], i: int, shared: PyTree) -> Any:
+            def one(g: Array, p: Array | None, seed: Array, slots: Slots) -> Any:
+                return function(Leaf(g, p, names[i], seed), slots, shared, t)
+
+            leaf = leaves[i]
+            return _over_layers(one, depths[i])(leaf.g, leaf.p, leaf.seed, decoded[i])
 
         now, sums = state.shared, None
         if gather is not None:
             for i in present:
-                decoded[i], part = gather(leaves[i], decoded[i], now, t)
+                decoded[i], parts = layer_by_layer(gather, i, now)
+                part = jax.tree.map(lambda x, axes=tuple(range(depths[i])): jnp.sum(x, axes), parts)
                 sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
         if combine is not None:
             after = combine(now, sums, t, **{name: value for name, value in extra.items() if name in named})
@@ -156,16 +182,15 @@ def leafwise(
 
         directions = list(gradients)
         for i in present:
-            direction, after = update(leaves[i], decoded[i], now, t)
+            direction, after = layer_by_layer(update, i, now)
             if direction.shape != gradients[i].shape:
                 raise ValueError(f"leaf {names[i]!r}: direction {direction.shape} for a gradient {gradients[i].shape}")
             directions[i] = direction.astype(gradients[i].dtype)
-            declared = jax.eval_shape(slots, jax.ShapeDtypeStruct(gradients[i].shape, hyper.arithmetic_dtype()))
-            for index, (slot, value) in enumerate(zip(declared, after, strict=True)):
-                kept = storage.encode(
-                    dataclasses.replace(slot, value=value), store, storage.seed_of(names[i], index, count)
-                )
-                stored[index][i] = kept
+            shape = jax.ShapeDtypeStruct(gradients[i].shape, hyper.arithmetic_dtype())
+            own = jax.eval_shape(functools.partial(declared, names[i]), shape)
+            for index, (slot, value) in enumerate(zip(own, after, strict=True)):
+                seed = storage.seed_of(names[i], index, count)
+                stored[index][i] = storage.encode(dataclasses.replace(slot, value=value), store, seed)
         fields = [treedef.unflatten(column) for column in stored]
         return treedef.unflatten(directions), LeafwiseState(count, _rebuild(state.slots, fields), now)
 
@@ -174,6 +199,48 @@ def leafwise(
 
 def _rebuild(like: Slots, fields: list[Any]) -> Slots:
     return type(like)(*fields) if hasattr(like, "_fields") else tuple(fields)
+
+
+def _as_rules(layer_axes: LayerAxes) -> list[tuple[str, int]]:
+    if not isinstance(layer_axes, Sequence):
+        return [("", hyper.integer("layer_axes", layer_axes, at_least=0))]
+    if not all(isinstance(rule, list | tuple) and len(rule) == 2 and isinstance(rule[0], str) for rule in layer_axes):
+        raise TypeError(f"layer_axes = {layer_axes!r}: accepted are one number and (regular expression, number) rules")
+    return [(pattern, hyper.integer(f"layer_axes[{pattern!r}]", n, at_least=0)) for pattern, n in layer_axes]
+
+
+def _depth(rules: list[tuple[str, int]], name: str, x: Any) -> int:
+    (depth,) = tree.match_rules(rules, [name])
+    if depth > jnp.ndim(x):
+        raise ValueError(
+            f"layer_axes = {depth} for leaf {name!r} of shape {jnp.shape(x)}: accepted is at most its number of axes; "
+            'rules such as [("blocks", 1), ("", 0)] tell stacks from other leaves'
+        )
+    return depth
+
+
+def _over_layers(function: Callable[..., Any], depth: int) -> Callable[..., Any]:
+    for _ in range(depth):
+        function = jax.vmap(function)
+    return function
+
+
+def _of_stack(slot: storage.Slot, depth: int) -> storage.Slot:
+    """A layer's slot as the stack's: its axes follow those of the layer, behind the layers' own."""
+    if slot.axes is None:
+        return slot
+    return dataclasses.replace(slot, axes=(*range(depth), *(axis + depth for axis in slot.axes)))
+
+
+def _lies_with(p: Any, slot: storage.Slot, value: Array) -> Array:
+    """A slot where its parameter lies, axis by axis; under a trace the shardings of the program decide."""
+    sharding = None if hyper.is_traced(p) else getattr(p, "sharding", None)
+    axes = range(p.ndim) if slot.axes is None else slot.axes
+    if not isinstance(sharding, NamedSharding) or len(axes) != value.ndim:
+        return value
+    spec = (*sharding.spec, *[None] * p.ndim)
+    own = NamedSharding(sharding.mesh, PartitionSpec(*[spec[axis] for axis in axes]), memory_kind=sharding.memory_kind)
+    return jax.device_put(value, own)
 
 
 def _fresh(value: Any) -> Array:

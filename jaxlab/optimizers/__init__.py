@@ -5,11 +5,17 @@ Each optimizer ``x(learning_rate, ...)`` is its direction ``scale_by_x(...)``, w
 what is known of one.
 """
 
+from jaxlab.optimizers.adadelta import adadelta, scale_by_adadelta
+from jaxlab.optimizers.adafactor import adafactor, scale_by_adafactor
 from jaxlab.optimizers.adagrad import adagrad, scale_by_adagrad
 from jaxlab.optimizers.adam import adam, scale_by_adam
+from jaxlab.optimizers.adamax import adamax, scale_by_adamax
 from jaxlab.optimizers.adamw import adamw
+from jaxlab.optimizers.amsgrad import amsgrad, scale_by_amsgrad
 from jaxlab.optimizers.lion import lion, scale_by_lion
 from jaxlab.optimizers.momentum import momentum, nesterov, scale_by_momentum
+from jaxlab.optimizers.nadam import nadam, scale_by_nadam
+from jaxlab.optimizers.radam import radam, scale_by_radam
 from jaxlab.optimizers.recipe import Recipe
 from jaxlab.optimizers.registry import OptimizerInfo, get, names
 from jaxlab.optimizers.rmsprop import rmsprop, scale_by_rms
@@ -18,20 +24,32 @@ from jaxlab.optimizers.sgd import gradient_descent, sgd
 __all__ = [
     "OptimizerInfo",
     "Recipe",
+    "adadelta",
+    "adafactor",
     "adagrad",
     "adam",
+    "adamax",
     "adamw",
+    "amsgrad",
     "get",
     "gradient_descent",
     "lion",
     "momentum",
+    "nadam",
     "names",
     "nesterov",
+    "radam",
     "rmsprop",
+    "scale_by_adadelta",
+    "scale_by_adafactor",
     "scale_by_adagrad",
     "scale_by_adam",
+    "scale_by_adamax",
+    "scale_by_amsgrad",
     "scale_by_lion",
     "scale_by_momentum",
+    "scale_by_nadam",
+    "scale_by_radam",
     "scale_by_rms",
     "sgd",
 ]

@@ -12,15 +12,21 @@ import optax
 
 from jaxlab.core import hyper
 from jaxlab.core.space import LogUniform, OneMinusLog, SearchSpace
+from jaxlab.optimizers.adadelta import adadelta
+from jaxlab.optimizers.adafactor import adafactor
 from jaxlab.optimizers.adagrad import adagrad
 from jaxlab.optimizers.adam import adam
+from jaxlab.optimizers.adamax import adamax
 from jaxlab.optimizers.adamw import adamw
+from jaxlab.optimizers.amsgrad import amsgrad
 from jaxlab.optimizers.lion import lion
 from jaxlab.optimizers.momentum import momentum, nesterov
+from jaxlab.optimizers.nadam import nadam
+from jaxlab.optimizers.radam import radam
 from jaxlab.optimizers.rmsprop import rmsprop
 from jaxlab.optimizers.sgd import gradient_descent, sgd
 
-STATIC = frozenset({"nesterov", "decay_mask", "state_dtype"})
+STATIC = frozenset({"nesterov", "centered", "decay_mask", "relative_step", "min_factored", "layer_axes", "state_dtype"})
 """Parameters of the factories that are structure, never traced. All others are numbers."""
 
 
@@ -87,12 +93,29 @@ _OPTIMIZERS = {
             {"learning_rate": LogUniform(1e-3, 1.0)},
         ),
         OptimizerInfo(
+            "adadelta",
+            adadelta,
+            "Zeiler 2012, arXiv:1212.5701",
+            {"learning_rate": LogUniform(1e-2, 10.0), "b2": OneMinusLog(0.9, 0.99), "eps": LogUniform(1e-8, 1e-2)},
+        ),
+        OptimizerInfo(
             "rmsprop",
             rmsprop,
-            "Tieleman and Hinton 2012, lecture 6e",
+            "Tieleman and Hinton 2012, lecture 6e; Graves 2013, arXiv:1308.0850",
             {"learning_rate": LogUniform(1e-4, 3e-2), "b2": OneMinusLog(0.9, 0.999)},
         ),
         OptimizerInfo("adam", adam, "Kingma and Ba 2015, arXiv:1412.6980", _ADAM_SPACE),
+        OptimizerInfo("adamax", adamax, "Kingma and Ba 2015, arXiv:1412.6980, algorithm 2", _ADAM_SPACE),
+        OptimizerInfo("nadam", nadam, "Dozat 2016, openreview.net OM0jvwB8jIp57ZJjtNEZ", _ADAM_SPACE),
+        OptimizerInfo("amsgrad", amsgrad, "Reddi, Kale and Kumar 2018, openreview.net ryQu7f-RZ", _ADAM_SPACE),
+        OptimizerInfo("radam", radam, "Liu et al. 2020, arXiv:1908.03265", _ADAM_SPACE),
+        OptimizerInfo(
+            "adafactor",
+            adafactor,
+            "Shazeer and Stern 2018, arXiv:1804.04235",
+            {"learning_rate": LogUniform(1e-3, 0.3), "b2_power": LogUniform(0.5, 1.0)},
+            needs_params=True,
+        ),
         OptimizerInfo(
             "adamw",
             adamw,

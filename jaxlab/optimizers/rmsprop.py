@@ -1,4 +1,4 @@
-"""RMSprop (Tieleman and Hinton, 2012)."""
+"""RMSprop (Tieleman and Hinton, 2012), centred (Graves, 2013) and with momentum."""
 
 from typing import Generic, NamedTuple, TypeVar
 
@@ -10,6 +10,7 @@ from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average
+from jaxlab.optimizers.momentum import scale_by_momentum
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
@@ -21,29 +22,46 @@ class MeanSquare(NamedTuple, Generic[T]):
     v: T
 
 
+class Variance(NamedTuple, Generic[T]):
+    """The average of the gradient, and that of its squared distance from it."""
+
+    m: T
+    v: T
+
+
 def scale_by_rms(
-    b2: hyper.Scalar = 0.9, eps: hyper.Scalar = 1e-8, *, state_dtype: str = "float32"
+    b2: hyper.Scalar = 0.9, eps: hyper.Scalar = 1e-8, centered: bool = False, *, state_dtype: str = "float32"
 ) -> optax.GradientTransformationExtraArgs:
-    r"""RMSprop's direction: the gradient over the root of its mean square.
+    r"""RMSprop's direction: the gradient over the root of its mean square, or of its variance.
 
     .. math::
-        v_t = \beta_2 v_{t-1} + (1 - \beta_2) g_t^2, \qquad d_t = g_t / (\sqrt{v_t} + \epsilon)
+        s_t = \beta_2 s_{t-1} + (1 - \beta_2) g_t^2, \qquad
+        v_t = \begin{cases} s_t & \text{plain} \\ s_t - m_t^2,\; m_t = \beta_2 m_{t-1} + (1 - \beta_2) g_t &
+        \text{centred} \end{cases}, \qquad
+        d_t = g_t / (\sqrt{v_t} + \epsilon)
 
-    The average begins at zero and is not corrected, as in the lecture and in PyTorch: the first steps are
-    :math:`1 / \sqrt{1 - \beta_2}` times larger than later ones.
+    The averages begin at zero and are not corrected, as in the lecture and in PyTorch: the first steps are
+    :math:`1 / \sqrt{1 - \beta_2}` times larger than later ones, centred once more by
+    :math:`1 / \sqrt{\beta_2}`.
+
+    The difference :math:`s_t - m_t^2` cancels, and in float32 it may fall below zero. The variance is kept
+    instead, by its own recursion, which is the same number and is never negative:
+    :math:`v_t = \beta_2 \bigl(v_{t-1} + (1 - \beta_2) (g_t - m_{t-1})^2\bigr)`.
 
     Args:
-      b2: decay of the mean square, in [0, 1). The lecture's 0.9; PyTorch calls it alpha and takes 0.99.
-      eps: added outside the root, above 0.
-      state_dtype: how the mean square is stored, ``"float32"`` or ``"bfloat16"``.
+      b2: decay of the averages, in [0, 1). The lecture's 0.9; PyTorch calls it alpha and takes 0.99.
+      eps: added outside the root, above 0. Graves adds 1e-4 inside.
+      centered: whether the mean is taken off (static).
+      state_dtype: how the averages are stored, ``"float32"`` or ``"bfloat16"``.
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``.
 
-    State: one value for each parameter.
+    State: one value for each parameter; two, centred.
 
-    Reference: Neural Networks for Machine Learning, lecture 6e,
-    https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf, slide 29.
+    References: Neural Networks for Machine Learning, lecture 6e,
+    https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf, slide 29;
+    https://arxiv.org/abs/1308.0850, equations 38 to 45.
 
     >>> tx = scale_by_rms(b2=0.75)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.ones(1)))[0].tolist()
@@ -59,6 +77,16 @@ def scale_by_rms(
         v = average(slots.v, leaf.g**2, b2)
         return leaf.g / (jnp.sqrt(v) + eps), MeanSquare(v)
 
+    def slots_centered(p: Array) -> Variance[storage.Slot]:
+        return Variance(m=storage.zeros(p), v=storage.zeros(p, signed=False))
+
+    def update_centered(leaf: Leaf, slots: Variance[Array], shared: None, t: Array) -> tuple[Array, Variance[Array]]:
+        m = average(slots.m, leaf.g, b2)
+        v = b2 * (slots.v + (1 - b2) * (leaf.g - slots.m) ** 2)
+        return leaf.g / (jnp.sqrt(v) + eps), Variance(m, v)
+
+    if centered:
+        return leafwise(update_centered, slots=slots_centered, store=state_dtype)
     return leafwise(update, slots=slots, store=state_dtype)
 
 
@@ -66,16 +94,28 @@ def rmsprop(
     learning_rate: LearningRate,
     b2: hyper.Scalar = 0.9,
     eps: hyper.Scalar = 1e-8,
+    momentum: hyper.Scalar | None = None,
+    centered: bool = False,
     state_dtype: str = "float32",
 ) -> optax.GradientTransformationExtraArgs:
-    r"""RMSprop: :func:`scale_by_rms`, times the learning rate.
+    r"""RMSprop: :func:`scale_by_rms`, then momentum where it is asked for, times the learning rate.
+
+    .. math::
+        w_t = \mu w_{t-1} + d_t, \qquad \theta_t = \theta_{t-1} - \alpha_t w_t
+
+    The velocity sums directions and the rate is outside of it, as in PyTorch; TensorFlow's and optax's holds the
+    rate inside, which differs while the rate changes.
 
     Args:
       learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
-      b2, eps, state_dtype: as in :func:`scale_by_rms`.
+      b2, eps, centered, state_dtype: as in :func:`scale_by_rms`.
+      momentum: :math:`\mu`, in [0, 1), which costs one more value for each parameter; None is none.
 
     >>> tx = rmsprop(0.5, b2=0.75)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.ones(1)))[0].tolist()
     [-1.0]
     """
-    return chain(scale_by_rms(b2, eps, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))
+    direction = [scale_by_rms(b2, eps, centered, state_dtype=state_dtype)]
+    if momentum is not None:
+        direction.append(scale_by_momentum(momentum, state_dtype=state_dtype))
+    return chain(*direction, scale_by_learning_rate(learning_rate))

@@ -29,6 +29,15 @@ def test_smooth_between_transitions():
     assert schedules.exponential(1.0, 0.25, transition_steps=10)(5).item() == pytest.approx(0.5, rel=1e-6)
 
 
+def test_stairs_are_those_of_step_decay():
+    steps = np.arange(100)
+    stairs = schedules.step(0.3, every=7, factor=0.9)(steps)
+    np.testing.assert_array_equal(schedules.exponential(0.3, 0.9, 7, staircase=True)(steps), stairs)
+    np.testing.assert_array_equal(schedules.staircase(0.3, 0.9, 7)(steps), stairs)
+    with pytest.raises(ValueError, match="transition_steps = 0"):
+        schedules.staircase(0.3, 0.9, 0)
+
+
 def test_no_horizon():
     assert schedules.exponential(1.0, 0.5)(2**31 - 1).item() == 0
     assert schedules.exponential(1.0, 2.0)(10).item() == 1024

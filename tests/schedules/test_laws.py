@@ -1,4 +1,4 @@
-"""What every schedule obeys, whatever its shape."""
+"""What every function of the step obeys, whatever its shape. (Loss-driven ones are transforms: see tests/laws.)"""
 
 import jax
 import jax.numpy as jnp
@@ -16,18 +16,53 @@ NUMBERS = {
         {"peak": 0.3, "decay_rate": 0.5, "transition_steps": 10.0},
         {"peak": 2.0, "decay_rate": 0.99, "transition_steps": 1.0},
     ),
+    "staircase": (
+        {"peak": 0.3, "decay_rate": 0.5, "transition_steps": 20.0},
+        {"peak": 2.0, "decay_rate": 0.99, "transition_steps": 7.0},
+    ),
     "step": ({"peak": 0.3, "every": 20.0, "factor": 0.1}, {"peak": 2.0, "every": 7.0, "factor": 0.9}),
+    "inverse_time": (
+        {"peak": 0.3, "decay_rate": 0.5, "transition_steps": 10.0},
+        {"peak": 2.0, "decay_rate": 3.0, "transition_steps": 1.0},
+    ),
+    "inverse_sqrt": ({"peak": 0.3, "warmup_steps": 20.0}, {"peak": 2.0, "warmup_steps": 50.0}),
+    "polynomial": (
+        {"peak": 0.3, "total_steps": 100.0, "power": 0.5, "final": 0.0},
+        {"peak": 2.0, "total_steps": 80.0, "power": 2.0, "final": 0.5},
+    ),
     "cosine": (
         {"peak": 0.3, "total_steps": 100.0, "final": 0.0},
         {"peak": 2.0, "total_steps": 80.0, "final": 0.5},
     ),
-    "warmup": ({"schedule": 0.3, "warmup_steps": 20.0}, {"schedule": 2.0, "warmup_steps": 50.0}),
-    "wsd": (
-        {"peak": 0.3, "total_steps": 100.0, "warmup_steps": 20.0, "decay_steps": 50.0, "final": 0.0},
-        {"peak": 2.0, "total_steps": 80.0, "warmup_steps": 1.0, "decay_steps": 79.0, "final": 0.5},
+    "cosine_restarts": (
+        {"peak": 0.3, "period": 20.0, "period_factor": 1.0, "peak_factor": 1.0, "final": 0.0},
+        {"peak": 2.0, "period": 7.0, "period_factor": 2.0, "peak_factor": 0.5, "final": 0.1},
     ),
+    "one_cycle": (
+        {"peak": 0.3, "total_steps": 100.0, "pct_start": 0.3, "div_factor": 25.0, "final_div_factor": 1e4},
+        {"peak": 2.0, "total_steps": 80.0, "pct_start": 0.5, "div_factor": 10.0, "final_div_factor": 2.0},
+    ),
+    "warmup": ({"schedule": 0.3, "warmup_steps": 20.0}, {"schedule": 2.0, "warmup_steps": 50.0}),
+    **dict.fromkeys(
+        ("wsd", "wsd_cosine", "wsd_1_sqrt"),
+        (
+            {"peak": 0.3, "total_steps": 100.0, "warmup_steps": 20.0, "decay_steps": 50.0, "final": 0.0},
+            {"peak": 2.0, "total_steps": 80.0, "warmup_steps": 1.0, "decay_steps": 79.0, "final": 0.5},
+        ),
+    ),
+    "join": ({"first": 0.3, "then": 0.1, "at": 50.0}, {"first": 2.0, "then": 3.0, "at": 1.0}),
 }
-LENGTHS = ("transition_steps", "every", "total_steps", "warmup_steps", "decay_steps")
+LENGTHS = ("transition_steps", "every", "total_steps", "warmup_steps", "decay_steps", "period", "at")
+FACTORS = (
+    "decay_rate",
+    "factor",
+    "power",
+    "period_factor",
+    "peak_factor",
+    "pct_start",
+    "div_factor",
+    "final_div_factor",
+)
 
 
 def values(name, numbers, steps):
@@ -35,7 +70,7 @@ def values(name, numbers, steps):
 
 
 def test_table_is_complete():
-    assert set(NUMBERS) == set(schedules.names())
+    assert set(NUMBERS) == {name for name in schedules.names() if not schedules.get(name).takes_loss}
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -82,9 +117,10 @@ class TestEverySchedule:
 
     def test_gradients_are_finite_at_extremes(self, name):
         slopes = jax.jit(jax.grad(lambda numbers, step: values(name, numbers, step)))
-        kept = (*LENGTHS, "decay_rate", "factor")
         for scale in (1e-30, 1e30):
-            numbers = {key: value * (1 if key in kept else scale) for key, value in NUMBERS[name][0].items()}
+            numbers = {
+                key: value * (1 if key in LENGTHS + FACTORS else scale) for key, value in NUMBERS[name][0].items()
+            }
             for step in (0, 1, 50, 100, 2**31 - 1):
                 assert all(np.isfinite(slope) for slope in slopes(numbers, step).values())
 

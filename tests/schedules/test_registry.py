@@ -25,6 +25,16 @@ def test_parameters_are_the_numbers_beside_the_learning_rate():
     assert info.required == ("total_steps", "warmup_steps", "decay_steps")
 
 
+def test_arguments_by_keyword_alone_are_no_parameters():
+    assert schedules.get("exponential").parameters == ("decay_rate", "transition_steps")
+    assert schedules.get("loss_driven").parameters == ()
+
+
+def test_those_that_follow_the_loss_say_so():
+    driven = {name for name in schedules.names() if schedules.get(name).takes_loss}
+    assert driven == {"reduce_on_plateau", "loss_driven", "loss_ratio", "polyak"}
+
+
 def test_typo_suggests_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'exponential'"):
         schedules.get("exponental")
@@ -39,6 +49,10 @@ def test_typo_suggests_the_nearest():
         ("cosine", {"total_steps": 100, "final": 0.1}, schedules.cosine(0.3, 100, 0.1)),
         ("warmup", {"warmup_steps": 20}, schedules.warmup(0.3, 20)),
         ("wsd", {"total_steps": 100, "warmup_steps": 20, "decay_steps": 30}, schedules.wsd(0.3, 100, 20, 30)),
+        ("staircase", {"decay_rate": 0.5, "transition_steps": 30}, schedules.step(0.3, 30, 0.5)),
+        ("wsd_1_sqrt", {"total_steps": 99, "warmup_steps": 9, "decay_steps": 30}, schedules.wsd_1_sqrt(0.3, 99, 9, 30)),
+        ("join", {"then": 0.1, "at": 50}, schedules.join(0.3, 0.1, 50)),
+        ("inverse_sqrt", {"warmup_steps": 20}, schedules.inverse_sqrt(0.3, 20)),
         ("constant", {"warmup_steps": 20}, schedules.warmup(0.3, 20)),
         ("cosine", {"total_steps": 100, "warmup_steps": 20}, schedules.warmup(schedules.cosine(0.3, 80), 20)),
         ("step", {"every": 10, "warmup_steps": 20}, schedules.warmup(schedules.step(0.3, 10), 20)),

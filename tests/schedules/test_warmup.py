@@ -29,6 +29,16 @@ def test_no_steps_are_no_warmup():
     np.testing.assert_array_equal(schedules.warmup(inner, 0)(np.arange(120)), inner(np.arange(120)))
 
 
+def test_a_loss_driven_rate_is_multiplied_and_the_state_shows_it():
+    tx = schedules.warmup(schedules.loss_driven(0.5, f=lambda loss: loss), 4)
+    state, shown = tx.init(np.ones(2, np.float32)), []
+    for loss in (1.0, 1.0, 2.0, 1.0, 1.0, 3.0):
+        updates, state = tx.update(np.ones(2, np.float32), state, value=loss)
+        shown.append(float(state.learning_rate))
+        assert updates.tolist() == [-shown[-1]] * 2
+    assert shown == [0.0, 0.125, 0.5, 0.375, 0.5, 1.5]
+
+
 def test_a_number_is_a_constant_schedule():
     assert schedules.warmup(0.5, 2)(np.arange(4)).tolist() == [0.0, 0.25, 0.5, 0.5]
 

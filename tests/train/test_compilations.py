@@ -9,7 +9,15 @@ from jaxlab import optimizers, schedules
 from jaxlab.train import init_state, make_train_step, set_hyperparams
 
 BATCH = jnp.arange(4.0)
-LENGTHS = {"total_steps": 100.0, "warmup_steps": 5.0, "decay_steps": 20.0, "transition_steps": 10.0, "every": 10.0}
+LENGTHS = {
+    "total_steps": 100.0,
+    "warmup_steps": 5.0,
+    "decay_steps": 20.0,
+    "transition_steps": 10.0,
+    "every": 10.0,
+    "period": 10.0,
+    "period_factor": 2.0,
+}
 
 
 def numbers_of(optimizer, schedule):

@@ -1,14 +1,18 @@
 """What every experiment's command line has in common."""
 
+import dataclasses
 import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import tyro
+from rich.console import Console
+
+from jaxlab import report
 
 Config = TypeVar("Config")
 Plan = TypeVar("Plan")
@@ -63,3 +67,49 @@ def new_folder(out: Path | None, experiment: str) -> Path:
 def command(module: str) -> str:
     """The command that makes this run again."""
     return shlex.join(["python", "-m", module, *sys.argv[1:]])
+
+
+def finish(results: dict[str, Any], out: Path, console: Console) -> None:
+    """Writes results and page, and says the verdict, where the page is, and how long it took."""
+    console.print(f"[bold]{results['verdict']}[/]", highlight=False)
+    page, seconds = report.write(results, out), results["seconds"]
+    console.print(f"{page} ({seconds['total']:.0f} s, of which {seconds['compile']:.0f} s compiling)")
+
+
+def findings(
+    experiment: str,
+    question: str,
+    config: Any,
+    verdict: str,
+    *,
+    seconds: float,
+    compile_seconds: float = 0.0,
+    numbers: Sequence[Mapping[str, Any]] = (),
+    sections: Sequence[Mapping[str, Any]] = (),
+    studies: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """results.json of an experiment that is not one study: numbers, sections, and any studies it made.
+
+    Args:
+      config: the dataclass of the command line.
+      verdict: the answer to the question; its first sentence is shown large.
+      seconds, compile_seconds: wall-clock time of all, and of compilation.
+      numbers, sections: see :mod:`jaxlab.report.sections`.
+      studies: from :func:`experiments.study.run`.
+    """
+    return {
+        "schema": report.SCHEMA,
+        "experiment": experiment,
+        "question": question,
+        "command": command(f"experiments.{experiment}"),
+        "environment": report.environment(),
+        "config": dataclasses.asdict(config),
+        "task": None,
+        "arms": [],
+        "comparisons": [],
+        "verdict": verdict,
+        "seconds": {"total": seconds, "compile": compile_seconds},
+        "numbers": list(numbers),
+        "sections": list(sections),
+        "studies": list(studies),
+    }

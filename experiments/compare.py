@@ -15,27 +15,20 @@ optimizers, eight rates, 1,000 steps) takes about a minute.
 
 import dataclasses
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
-import numpy as np
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from experiments import cli
-from jaxlab import report, schedules, tasks, verdict
+from experiments import cli, study
+from jaxlab import report, schedules, tasks
 from jaxlab.core import hyper
 from jaxlab.core.space import grid
 from jaxlab.optimizers import Recipe
-from jaxlab.sweep import History, Tuning, run_population, seed_keys, tune, use_every_core
-from jaxlab.train.data import check_length
+from jaxlab.sweep import use_every_core
 
-SEEDS = 10_000
-"""Each study has so many seeds of its own: the first half to select with, the second to report."""
 DEFAULT = ("sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw", "lion")
 
 
@@ -80,12 +73,9 @@ class Plan:
 
     config: Config
     task: tasks.Task
-    arms: dict[str, tuple[Recipe, list[float]]]
-    timing: dict[str, float]
+    arms: list[study.Arm]
+    protocol: study.Protocol
     steps: int
-    every: int
-    selection: list[int]
-    report: list[int]
     out: Path
 
 
@@ -94,42 +84,27 @@ def prepare(config: Config) -> Plan:
     use_every_core()
     if not config.optimizers:
         raise ValueError("optimizers = []: accepted is at least one")
-    hyper.one_of("layout", config.layout, ("vmap", "map"))
     hyper.number("warmup", config.warmup, "[0, 1)")
-    for name in ("points", "evaluations"):
-        hyper.integer(name, getattr(config, name), at_least=1)
-    for name in ("selection_seeds", "report_seeds"):
-        hyper.integer(name, getattr(config, name), at_least=1, at_most=SEEDS // 2)
-    hyper.integer("seed", config.seed, at_least=0, at_most=2**32 // SEEDS - 1)
-    if config.batch_size is not None:
-        hyper.integer("batch_size", config.batch_size, at_least=1)
-    if config.margin is not None:
-        hyper.number("margin", config.margin, "(0, inf)")
+    hyper.integer("points", config.points, at_least=1)
+    protocol = study.protocol_of(
+        config.seed,
+        config.selection_seeds,
+        config.report_seeds,
+        evaluations=config.evaluations,
+        layout=config.layout,
+        margin=config.margin,
+    )
     out = cli.new_folder(config.out, "compare")
     task = tasks.get(config.task)
     steps = hyper.integer("steps", task.steps if config.steps is None else config.steps, at_least=1)
     timing = timing_of(config.schedule, steps, config.warmup)
-    arms = {}
+    arms = []
     for name in dict.fromkeys(config.optimizers):
         recipe = Recipe(name, config.schedule)
         rates = list(config.learning_rates) or grid(recipe.info.search_space["learning_rate"], config.points)
-        for rate in rates:
-            recipe.hyperparams({"learning_rate": rate, **timing})
-        arms[name] = (recipe, rates)
-    check_length(steps, config.batch_size or task.batch_size)
-    first = SEEDS * config.seed
-    tasks.check(task, jax.random.key(first))
-    return Plan(
-        config=config,
-        task=task,
-        arms=arms,
-        timing=timing,
-        steps=steps,
-        every=max(1, steps // config.evaluations),
-        selection=[first + i for i in range(config.selection_seeds)],
-        report=[first + SEEDS // 2 + i for i in range(config.report_seeds)],
-        out=out,
-    )
+        arms.append(study.recipe_arm(name, task, recipe, rates, timing, steps=steps, batch_size=config.batch_size))
+    tasks.check(task, jax.random.key(protocol.selection[0]))
+    return Plan(config, task, arms, protocol, steps, out)
 
 
 def timing_of(schedule: str, steps: int, warmup: float) -> dict[str, float]:
@@ -152,148 +127,22 @@ def run(plan: Plan) -> None:
     console, began = Console(), time.perf_counter()
     plan.out.mkdir(parents=True, exist_ok=True)
     console.print(f"[bold]{plan.task.name}[/]: {plan.task.description}")
-    found = {}
-    with progress_bar(console) as bar:
-        total = bar.add_task("", total=2 * len(plan.arms) * plan.steps)
-        for name, (recipe, rates) in plan.arms.items():
-            bar.update(total, description=f"{name}: tuning")
-            tuning = tune_arm(plan, recipe, rates, advance(bar, total))
-            bar.update(total, description=f"{name}: report")
-            found[name] = (tuning, report_arm(plan, recipe, tuning, advance(bar, total)))
-    results = summarize(plan, found, time.perf_counter() - began)
-    console.print(table_of(results))
-    console.print(f"[bold]{results['verdict']}[/]")
-    page = report.write(results, plan.out)
-    console.print(
-        f"{page} ({results['seconds']['total']:.0f} s, of which {results['seconds']['compile']:.0f} s compiling)"
-    )
-
-
-def tune_arm(plan: Plan, recipe: Recipe, rates: list[float], progress: Callable[[int, int], None]) -> Tuning:
-    """All rates with all selection seeds, as one population, on validation data."""
-    return tune(
-        plan.task,
-        recipe,
-        rates,
-        plan.selection,
-        hyperparams=plan.timing,
-        steps=plan.steps,
-        eval_every=plan.every,
-        batch_size=plan.config.batch_size,
-        layout=plan.config.layout,
-        progress=progress,
-    )
-
-
-def report_arm(plan: Plan, recipe: Recipe, tuning: Tuning, progress: Callable[[int, int], None]) -> History:
-    """The chosen rate with all report seeds, on test data, in the program that tuning compiled."""
-    return run_population(
-        plan.task,
-        recipe.build,
-        {**plan.timing, "learning_rate": tuning.chosen},
-        seed_keys(plan.report),
-        steps=plan.steps,
-        eval_every=plan.every,
-        batch_size=plan.config.batch_size,
-        layout=plan.config.layout,
-        capacity=tuning.validation.size,
-        test=True,
-        progress=progress,
-    )
-
-
-def summarize(plan: Plan, found: dict[str, tuple[Tuning, History]], seconds: float) -> dict[str, Any]:
-    """All that was found, in the form of results.json."""
-    task = plan.task
-    scores = {name: history.test[task.metric].tolist() for name, (_, history) in found.items()}
-    pairs = verdict.comparisons(scores, task.higher_is_better, plan.config.margin)
-    measure = verdict.Measure(task.metric, task.unit, task.higher_is_better)
-    compiling = sum(tuning.history.compile_seconds + history.compile_seconds for tuning, history in found.values())
-    return {
+    found = study.run(f"Which optimizer should I use on {plan.task.name}?", plan.arms, plan.protocol, console)
+    console.print(study.table_of(found))
+    results = {
         "schema": report.SCHEMA,
         "experiment": "compare",
-        "question": f"Which optimizer should I use on {task.name}?",
+        "question": found["question"],
         "command": cli.command("experiments.compare"),
         "environment": report.environment(),
         "config": dataclasses.asdict(plan.config) | {"steps": plan.steps},
-        "task": report.task_entry(task),
-        "arms": [arm_of(plan, name, *found[name]) for name in plan.arms],
-        "comparisons": [dataclasses.asdict(pair) for pair in pairs],
-        "verdict": verdict.overall(scores, pairs, measure),
-        "seconds": {"total": seconds, "compile": compiling},
+        "task": found["task"],
+        "arms": found["arms"],
+        "comparisons": found["comparisons"],
+        "verdict": found["verdict"],
+        "seconds": {"total": time.perf_counter() - began, "compile": study.compile_seconds(found)},
     }
-
-
-def arm_of(plan: Plan, name: str, tuning: Tuning, history: History) -> dict[str, Any]:
-    """One optimizer's part of results.json."""
-    metric, recipe = plan.task.metric, plan.arms[name][0]
-    test = history.test[metric]
-    finite = test[np.isfinite(test)]
-    before = tuning.history
-    return {
-        "name": name,
-        "optimizer": name,
-        "schedule": recipe.schedule,
-        "reference": recipe.info.reference,
-        "hyperparams": recipe.hyperparams({**plan.timing, "learning_rate": tuning.chosen}),
-        "tuning": {
-            "parameter": tuning.parameter,
-            "values": tuning.values,
-            "seeds": tuning.seeds,
-            "validation": tuning.validation,
-            "chosen": tuning.chosen,
-            "at_edge": tuning.at_edge,
-        },
-        "report": {
-            "seeds": plan.report,
-            "test": test,
-            "mean": finite.mean() if finite.size else None,
-            "interval": verdict.t_interval(test),
-            "diverged": test.size - finite.size,
-        },
-        "curves": {
-            "steps": history.steps,
-            "validation": history.validation[metric],
-            "train_loss": history.train_loss,
-        },
-        "cost": {
-            "seconds_tuning": before.compile_seconds + before.run_seconds,
-            "seconds_report": history.compile_seconds + history.run_seconds,
-            "compile_seconds": before.compile_seconds + history.compile_seconds,
-            "state_bytes_per_param": recipe.info.state_bytes_per_param,
-        },
-    }
-
-
-def table_of(results: dict[str, Any]) -> Table:
-    """The arms, best first."""
-    task = results["task"]
-    sign = -1 if task["higher_is_better"] else 1
-    table = Table(title=f"{task['metric']} on test data, {len(results['arms'][0]['report']['seeds'])} seeds")
-    for column in ("optimizer", "learning rate", task["metric"], "95% interval", "diverged"):
-        table.add_column(column, justify="left" if column == "optimizer" else "right")
-    ranked = sorted(
-        results["arms"], key=lambda arm: np.inf if arm["report"]["mean"] is None else sign * arm["report"]["mean"]
-    )
-    for arm in ranked:
-        found = arm["report"]
-        mean = "none" if found["mean"] is None else f"{found['mean']:.4g}"
-        interval = "{:.4g} to {:.4g}".format(*found["interval"]) if np.isfinite(found["interval"]).all() else "none"
-        rate = f"{arm['tuning']['chosen']:.3g}" + (" (edge)" if arm["tuning"]["at_edge"] else "")
-        table.add_row(arm["name"], rate, mean, interval, str(found["diverged"]))
-    return table
-
-
-def progress_bar(console: Console) -> Progress:
-    """Steps done, time gone, time to go."""
-    columns = (TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
-    return Progress(*columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console)
-
-
-def advance(bar: Progress, total: Any) -> Callable[[int, int], None]:
-    """Moves the bar to where a population is."""
-    start = bar.tasks[total].completed
-    return lambda done, _: bar.update(total, completed=start + done)
+    cli.finish(results, plan.out, console)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,18 @@
 from jaxlab.report.environment import environment
 from jaxlab.report.page import render, write
 from jaxlab.report.results import SCHEMA, Results, check, load, save
-from jaxlab.report.study import Study, task_entry
+from jaxlab.report.study import Comparison, Study, task_entry
 
-__all__ = ["SCHEMA", "Results", "Study", "check", "environment", "load", "render", "save", "task_entry", "write"]
+__all__ = [
+    "SCHEMA",
+    "Comparison",
+    "Results",
+    "Study",
+    "check",
+    "environment",
+    "load",
+    "render",
+    "save",
+    "task_entry",
+    "write",
+]

@@ -12,6 +12,7 @@ from jaxlab.core import hyper
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep.population import History, Progress, run_population
 from jaxlab.tasks import as_task
+from jaxlab.train.state import Build
 from jaxlab.train.step import StepOptions
 
 
@@ -40,7 +41,7 @@ class Tuning:
 
 def tune(
     task: Any,
-    recipe: Recipe,
+    recipe: Recipe | Build,
     values: Sequence[float],
     seeds: Sequence[int],
     *,
@@ -57,7 +58,7 @@ def tune(
 
     Args:
       task: as for :func:`~jaxlab.sweep.population.run_population`, as are the other arguments.
-      recipe: structure of what is tuned.
+      recipe: structure of what is tuned: a recipe, or a function from numbers to a transform.
       values: the grid; sorted, and each value once.
       seeds: selection seeds: keep them apart from those of the report.
       parameter: which hyperparameter the values are.
@@ -74,7 +75,7 @@ def tune(
     grid, members = np.array(check_list("values", sorted(set(values)))), check_list("seeds", list(seeds))
     history = run_population(
         task,
-        recipe.build,
+        recipe.build if isinstance(recipe, Recipe) else recipe,
         {**(hyperparams or {}), parameter: np.repeat(grid, len(members))},
         seed_keys(list(members) * len(grid)),
         steps=steps,

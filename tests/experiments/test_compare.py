@@ -54,13 +54,14 @@ def test_another_study_has_other_seeds_and_the_same_study_the_same_numbers(study
     assert again["report"] == before["report"]
     assert again["tuning"] == before["tuning"]
     other = compare.prepare(with_changes(out=tmp_path / "other", seed=1))
-    assert not {*other.selection, *other.report} & {*before["tuning"]["seeds"], *before["report"]["seeds"]}
+    seeds = {*other.protocol.selection, *other.protocol.report}
+    assert not seeds & {*before["tuning"]["seeds"], *before["report"]["seeds"]}
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"optimizers": ("adma",)}, "optimizer = 'adma': unknown, did you mean 'adam'"),
+        ({"optimizers": ("lino",)}, "optimizer = 'lino': unknown, did you mean 'lion'"),
         ({"optimizers": ()}, r"optimizers = \[\]: accepted is at least one"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"task": "lien"}, "did you mean 'line'"),

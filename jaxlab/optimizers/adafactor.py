@@ -120,7 +120,7 @@ def scale_by_adafactor(
             slots = FactoredMoments(slots.row, slots.col, v)
         if clip is not None:
             u = u / jnp.maximum(1, _rms(u) / clip)
-        if min_scale is not None:
+        if min_scale is not None and leaf.p is not None:  # The engine has seen to it that parameters are there.
             u = u * jnp.maximum(min_scale, _rms(leaf.p))
         return u, slots
 

@@ -26,15 +26,37 @@ CONFIGS = [
     ("Adam", {"weight_decay": 0.1}),
     ("AdamW", {}),
     ("AdamW", {"betas": [0.8, 0.95], "eps": 1e-3, "weight_decay": 0.1}),
+    ("Adadelta", {}),
+    ("Adadelta", {"rho": 0.95, "eps": 1e-3}),
+    ("RMSprop", {"momentum": 0.9}),
+    ("RMSprop", {"centered": True}),
+    ("RMSprop", {"alpha": 0.9, "eps": 1e-3, "centered": True, "momentum": 0.5}),
+    ("NAdam", {}),
+    ("NAdam", {"betas": [0.8, 0.95], "eps": 1e-3, "momentum_decay": 0.1}),
+    ("Adam", {"amsgrad": True}),
+    ("Adam", {"betas": [0.8, 0.95], "eps": 1e-3, "amsgrad": True}),
+    ("Adamax", {}),
+    ("Adamax", {"betas": [0.8, 0.95], "eps": 1e-3}),
+    ("RAdam", {}),
+    ("RAdam", {"betas": [0.8, 0.95], "eps": 1e-3}),
+    ("Adafactor", {}),
+    ("Adafactor", {"d": 1.5, "eps": [1e-15, 0.5], "beta2_decay": -0.6, "weight_decay": 0.1}),
+    ("Adafactor", {"lr": 1.0}),
 ]
+"""An optimizer's name and options; ``lr`` in place of RATE."""
 
 
-def trajectory(name: str, options: dict, start: torch.Tensor, gradients: torch.Tensor) -> list[list[float]]:
+# Where the shape of a parameter decides, two matrices in one leaf; elsewhere a vector.
+KERNELS = {"Adafactor"}
+
+
+def trajectory(name: str, options: dict, start: torch.Tensor, gradients: torch.Tensor) -> list:
     parameter = torch.nn.Parameter(start.clone())
-    optimizer = getattr(torch.optim, name)([parameter], lr=RATE, foreach=False, **options)
+    options = {"lr": RATE} | options
+    optimizer = getattr(torch.optim, name)([parameter], foreach=False, **options)
     rows = []
     for i, gradient in enumerate(gradients):
-        optimizer.param_groups[0]["lr"] = RATE if i < HALVED_AT else RATE / 2
+        optimizer.param_groups[0]["lr"] = options["lr"] if i < HALVED_AT else options["lr"] / 2
         parameter.grad = gradient.clone()
         optimizer.step()
         rows.append(parameter.detach().tolist())
@@ -48,15 +70,24 @@ def main() -> None:
     # One element's gradient is often zero, one is large, one small.
     gradients = torch.randn(STEPS, 5, generator=generator) * torch.tensor([1.0, 1.0, 1.0, 100.0, 1e-4])
     gradients[:, 2] *= torch.rand(STEPS, generator=generator) < 0.3
+    kernel = torch.randn(2, 3, 4, generator=generator)
+    kernel_gradients = torch.randn(STEPS, 2, 3, 4, generator=generator) * torch.tensor([1.0, 1.0, 100.0, 1e-4])
+    runs = [
+        (name, options, shape, trajectory(name, options, *inputs))
+        for name, options in CONFIGS
+        for shape, inputs in (("vector", (start, gradients)), ("kernel", (kernel, kernel_gradients)))
+        if shape == "vector" or name in KERNELS
+    ]
     document = {
         "torch": torch.__version__,
         "rate": RATE,
         "halved_at": HALVED_AT,
         "start": start.tolist(),
         "gradients": gradients.tolist(),
+        "kernel": {"start": kernel.tolist(), "gradients": kernel_gradients.tolist()},
         "runs": [
-            {"optimizer": name, "options": options, "parameters": trajectory(name, options, start, gradients)}
-            for name, options in CONFIGS
+            {"optimizer": name, "options": options, "shape": shape, "parameters": parameters}
+            for name, options, shape, parameters in runs
         ],
     }
     path = pathlib.Path(__file__).with_name("torch_optimizers.json")

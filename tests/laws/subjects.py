@@ -162,6 +162,8 @@ PLAIN = tuple(subject for subject in SUBJECTS if subject.plain)
 # Rounding is the engine's: where a law costs a compilation of its own, one optimizer with a signed and an unsigned
 # slot stands for all that are stored low-bit.
 ROUNDED = tuple(subject for subject in SUBJECTS if subject.name == "adam-state_dtype=bfloat16")
+# State with fewer axes than its parameter, for the law of layouts.
+FACTORED = tuple(subject for subject in SUBJECTS if subject.name == "adafactor-min_factored=2")
 DISTINCT = (*(subject for subject in SUBJECTS if not subject.low_bit), *ROUNDED)
 
 # The one tree: every rank from 0 to 5, a size of zero, every pair of dtypes that gradient and parameter have.

@@ -16,7 +16,8 @@ from jaxlab.schedules.learning_rate import effective_learning_rate
 every = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
 every_distinct = pytest.mark.parametrize("subject", DISTINCT, ids=lambda subject: subject.name)
 
-GRADIENTS = [subjects.gradients(seed) for seed in range(5)]
+# RAdam's first five steps are plain momentum.
+GRADIENTS = [subjects.gradients(seed) for seed in range(7)]
 
 
 @every
@@ -88,8 +89,8 @@ def test_every_hyperparameter_counts(subject):
     """Not one of them is a constant of the compiled program."""
     ordinary = subjects.run(subject, GRADIENTS)
     for name, value in subject.hyperparams.items():
-        # An eps is far below the gradients: it takes more than a factor to show.
-        changed = value / 2 if value > 1e-3 else 0.1
+        # An eps is far below the gradients, a least scale below the parameters: it takes more than a factor to show.
+        changed = value / 2 if value > 1e-3 else 10.0
         other = subjects.run(subject, GRADIENTS, {**subject.hyperparams, name: changed})
         same = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), ordinary[0], other[0])
         assert not all(jax.tree.leaves(same)), name

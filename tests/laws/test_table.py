@@ -1,6 +1,6 @@
 """The table holds what it should: a law that runs on nothing holds always."""
 
-from laws.subjects import DISTINCT, PLAIN, ROUNDED, SUBJECTS
+from laws.subjects import DISTINCT, FACTORED, PLAIN, ROUNDED, SUBJECTS
 
 from jaxlab import optimizers, regularizers
 
@@ -19,5 +19,5 @@ def test_every_static_argument_has_a_subject_with_its_other_value():
 
 
 def test_low_bit_state_stands_trial():
-    assert len(ROUNDED) == 1
+    assert len(ROUNDED) == len(FACTORED) == 1
     assert sum(subject.low_bit for subject in SUBJECTS) > 1

@@ -55,10 +55,15 @@ def chosen(index: Int[Array, "*batch"], classes: int) -> Bool[Array, "*batch cla
 
 def one_hot(index: Int[Array, "*batch"], classes: int) -> Float[Array, "*batch classes"]:
     """All weight on each example's class; NaN if its label is no class."""
-    return chosen(index, classes) * known(index, classes)[..., None]
+    is_true = chosen(index, classes).astype(hyper.arithmetic_dtype())
+    # Selected, not multiplied: XLA makes the product with a boolean a choice of 0, and loses the NaN.
+    return jnp.where(_is_class(index, classes)[..., None], is_true, jnp.nan)
 
 
 def known(index: Int[Array, "*batch"], classes: int) -> Float[Array, "*batch"]:
-    """1 where a label is a class, NaN where it is none: as a factor it makes the gradient NaN too."""
-    is_class = (index >= 0) & (index < classes)
-    return jnp.where(is_class, 1, jnp.asarray(jnp.nan, hyper.arithmetic_dtype()))
+    """1 where a label is a class, NaN where it is none: a factor of the outputs that makes the gradient NaN too."""
+    return jnp.where(_is_class(index, classes), 1, jnp.asarray(jnp.nan, hyper.arithmetic_dtype()))
+
+
+def _is_class(index: Int[Array, "*batch"], classes: int) -> Bool[Array, "*batch"]:
+    return (index >= 0) & (index < classes)

@@ -52,4 +52,4 @@ def kl(
     log_p = jax.nn.log_softmax(common.visible(z, seen))
     log_q = jnp.log(jnp.where(q == 0, 1, q))
     # What is not there costs nothing even where it is impossible: 0, not 0 * inf.
-    return common.reduce(jnp.sum(jnp.where(q == 0, 0, q * (log_q - log_p)), axis=-1), weights, reduction)
+    return common.reduce(jnp.sum(q * jnp.where(q == 0, 0, log_q - log_p), axis=-1), weights, reduction)

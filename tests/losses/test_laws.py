@@ -74,6 +74,26 @@ def test_the_registry_is_honest(name):
             info.function(subject.outputs, *subject.targets)
 
 
+@pytest.mark.parametrize("name", [name for name in SUBJECTS if losses.get(name).targets == "classes"])
+def test_a_label_that_is_no_class_is_nan_unless_ignored(name):
+    function, outputs, _ = example(name)
+
+    @functools.partial(jax.jit, static_argnames="ignore_index")
+    def both(labels, ignore_index=None):
+        values = function(outputs, labels, ignore_index=ignore_index, reduction="none")
+        return values, jax.grad(function)(outputs, labels, ignore_index=ignore_index)
+
+    for label in (-1, -CLASSES, CLASSES, 2**31 - 1):
+        labels = np.where(np.arange(N) == 1, label, LABELS)
+        values, slopes = both(labels)
+        assert np.flatnonzero(np.isnan(values)).tolist() == [1]
+        assert np.flatnonzero(np.isnan(slopes).any(axis=-1)).tolist() == [1]
+    ignored, slopes = both(labels, ignore_index=label)
+    np.testing.assert_allclose(ignored, np.where(np.arange(N) == 1, 0, values), rtol=1e-6)
+    assert np.isfinite(slopes).all()
+    assert not slopes[1].any()
+
+
 @pytest.mark.parametrize("name", SUBJECTS)
 class TestEveryLoss:
     def test_jit_is_eager(self, name):

@@ -6,6 +6,7 @@ one function here that turns its registry into subjects.
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxlab import optimizers, regularizers
+from jaxlab import optimizers, regularizers, schedules
 from jaxlab.core import hyper
 
 ALTERNATIVES = {
@@ -35,6 +36,20 @@ AT_REST = {"weight_decay": 0.0, "strength": 0.0, "radius": 1e6, "low": -1e6, "hi
 
 REQUIRED = {"strength": 0.1, "radius": 0.5, "low": -0.5, "high": 0.5}
 """The numbers of regularizers that have no default."""
+
+_WAITS = {"factor": 0.5, "patience": 1.0, "rtol": 0.05, "atol": 1.0, "cooldown": 1.0, "floor": 0.0}
+LOSS_DRIVEN = {
+    # The loss of part of a tree is another: not so its rate, where that has a highest value.
+    "loss_driven": (("", {}, {"f": lambda loss: jnp.minimum(loss, 1.0)}),),
+    # Half the squared norm of a gradient over its square is a half, below this cap.
+    "polyak": (("", {"learning_rate": 0.8}, {}),),
+    # The length of a reading counts before the first is complete, all other numbers after several.
+    "reduce_on_plateau": (
+        ("", _WAITS, {"every": 1.0}),
+        ("-every", {"every": 4.0}, {**_WAITS, "patience": 0.0}),
+    ),
+}
+"""Loss-driven schedules whose defaults do not show in a few steps: label, numbers, and numbers that are kept."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +121,7 @@ def with_objective(tx, needs: tuple[str, ...]) -> optax.GradientTransformationEx
 
     def update(grads, state, params=None, **extra):
         known = objective(grads, params)
-        return tx.update(grads, state, params, **{name: known[name] for name in needs} | extra)
+        return tx.update(grads, state, params, **extra | {name: known[name] for name in needs})
 
     return optax.GradientTransformationExtraArgs(tx.init, update)
 
@@ -156,7 +171,26 @@ def _regularizers() -> Iterator[Subject]:
             )
 
 
-SUBJECTS = (*_optimizers(), *_regularizers())
+def _schedules() -> Iterator[Subject]:
+    """Those that follow the loss."""
+    for name in schedules.names():
+        info = schedules.get(name)
+        if info.takes_loss:
+            first, *parameters = inspect.signature(info.factory).parameters.values()
+            defaults = {p.name: p.default for p in parameters if p.name in info.parameters}
+            for label, numbers, kept in LOSS_DRIVEN.get(name, (("", {}, {}),)):
+                hyperparams = {first.name: 0.1} | {key: defaults[key] for key in defaults if key not in kept} | numbers
+                yield Subject(
+                    name=f"{name}{label}",
+                    build=lambda h, info=info, kept=kept: info.factory(**h, **kept),
+                    hyperparams=hyperparams,
+                    plain=not label,
+                    needs_params=False,
+                    needs=("value", "grad"),
+                )
+
+
+SUBJECTS = (*_optimizers(), *_regularizers(), *_schedules())
 PLAIN = tuple(subject for subject in SUBJECTS if subject.plain)
 
 # Rounding is the engine's: where a law costs a compilation of its own, one optimizer with a signed and an unsigned

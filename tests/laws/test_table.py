@@ -2,11 +2,12 @@
 
 from laws.subjects import DISTINCT, FACTORED, PLAIN, ROUNDED, SUBJECTS
 
-from jaxlab import optimizers, regularizers
+from jaxlab import optimizers, regularizers, schedules
 
 
 def test_every_registered_transform_stands_trial():
-    assert {subject.name for subject in PLAIN} == {*optimizers.names(), *regularizers.names()}
+    loss_driven = {name for name in schedules.names() if schedules.get(name).takes_loss}
+    assert {subject.name for subject in PLAIN} == {*optimizers.names(), *regularizers.names(), *loss_driven}
     assert {subject.name.split("-")[0] for subject in DISTINCT} == {subject.name for subject in PLAIN}
 
 

@@ -108,6 +108,8 @@ def reduce_on_plateau(
             scale=memory.scale * jnp.where(reduce, factor, 1),
         )
 
-    best, scale, total = (jnp.asarray(x, hyper.arithmetic_dtype()) for x in (jnp.inf, 1, 0))
+    full = hyper.arithmetic_dtype()
+    # The largest number and not inf: a state is finite.
+    best, scale, total = (jnp.asarray(x, full) for x in (jnp.finfo(full).max, 1, 0))
     none = jnp.zeros((), jnp.int32)
     return loss_driven_rate(rate, Plateau(best, bad=none, resting=none, scale=scale, total=total, seen=none))

@@ -42,7 +42,7 @@ def gradient_noise(
 
     State: one int32.
 
-    Reference: https://arxiv.org/abs/1511.06807, equation 1.
+    Reference: https://arxiv.org/abs/1511.06807, section 3.
 
     >>> tx, gradient = gradient_noise(0.25), jnp.zeros(100_000)
     >>> noise, _ = tx.update(gradient, tx.init(gradient))

@@ -32,7 +32,7 @@ def orthogonality(strength: Strength, mask: tree.Mask = None) -> optax.GradientT
     Raises:
       ValueError, TypeError: see :func:`~jaxlab.regularizers.additive.add_term`.
 
-    State: none. Time: four times rows x columns x the smaller of them, for each matrix.
+    State: none. Time: 4 x rows x columns x the smaller of the two, in floating point operations for a matrix.
 
     Reference: https://arxiv.org/abs/1810.09102 (Bansal, Chen and Wang, 2018), soft orthogonality; theirs
     has no half and the Gram matrix of the columns alone.

@@ -31,9 +31,15 @@ def proximal(
 
     with the inner update :math:`u_t` and the learning rate :math:`\alpha_t` that made it, which a schedule
     may change. Under gradient descent this is ISTA, and its fixed points are the minima of loss plus
-    :math:`\lambda R`. Under an adaptive optimizer the distance above stays Euclidean, while each coordinate's
-    step is rescaled: it still gives zeros, but stands still at the minimum of another objective, in which a
-    coordinate with a small step is penalised more.
+    :math:`\lambda R`. The proximal step has no momentum and no preconditioner (its metric is the identity), so
+    under an optimizer whose update is more than rate times gradient, :math:`\lambda` has another meaning:
+
+    - momentum :math:`\mu` without dampening makes steps :math:`1 / (1 - \mu)` times as long: the minima are
+      those of loss plus :math:`(1 - \mu) \lambda R`;
+    - an adaptive optimizer penalises a coordinate more, the shorter its steps are for its gradient. Adam's
+      direction is near :math:`\pm 1` wherever the gradient keeps its sign, so a strength below 1 is a bar for
+      the gradient's signal over its noise (full batches, without noise, give hardly any zeros), and a
+      strength above 1 takes everything.
 
     A zero is exact: the update is :math:`-\theta`, and the sum is 0 to the bit wherever the gradient's dtype
     can hold the parameter (the same dtype, or float32 gradients of lower-precision parameters). A bfloat16

@@ -21,10 +21,11 @@ def proximal_elastic_net(
         \theta_t = \frac{\operatorname{sign}(x_t) \max(|x_t| - s r, 0)}{1 + s (1 - r)}, \qquad
         x_t = \theta_{t-1} + u_t, \quad s = \alpha_t \lambda
 
-    with the inner update :math:`u_t` and its learning rate :math:`\alpha_t`. Both parts of the penalty are
-    in the proximal step, so a large L2 part cannot make it diverge. The parameters are scikit-learn's
-    ``alpha`` and ``l1_ratio``. Under an adaptive optimizer the metric of the proximal step is the identity,
-    not the preconditioner's: see :func:`~jaxlab.regularizers.proximal.proximal`.
+    with the inner update :math:`u_t` and its learning rate :math:`\alpha_t`. Both parts of the penalty are in
+    the proximal step, so a large L2 part cannot make it diverge. The parameters are scikit-learn's ``alpha``
+    and ``l1_ratio``. The metric of the proximal step is the identity, not a preconditioner's, and it has no
+    momentum: what the strength means under such optimizers is told at
+    :func:`~jaxlab.regularizers.proximal.proximal`, and what holds in low precision.
 
     Args:
       inner: a whole optimizer, which keeps its learning rate in its state.
@@ -37,7 +38,7 @@ def proximal_elastic_net(
 
     State: that of ``inner``.
 
-    Reference: https://doi.org/10.1561/2400000003 (Parikh and Boyd, 2014), section 6.5.3.
+    Reference: https://doi.org/10.1561/2400000003 (Parikh and Boyd, 2014), section 6.5.
 
     >>> import jax.numpy as jnp
     >>> from jaxlab.optimizers import sgd

@@ -24,11 +24,12 @@ def proximal_group_lasso(
         \theta_{g,t} = \max\left(1 - \frac{\alpha_t \lambda \sqrt{n_g}}{\lVert x_{g,t} \rVert_2}, 0\right)
         x_{g,t}, \qquad x_t = \theta_{t-1} + u_t
 
-    with the inner update :math:`u_t` and its learning rate :math:`\alpha_t`. A group is what shares an index
-    of one axis: by default the first, so that in a kernel ``[inputs, outputs]`` all weights of one input
-    feature leave together. Leaves with fewer than two axes are groups of one weight each, whatever the axis
-    (the lasso); ``mask="matrices"`` spares them. Under an adaptive optimizer the metric of the proximal step
-    is the identity, not the preconditioner's: see :func:`~jaxlab.regularizers.proximal.proximal`.
+    with the inner update :math:`u_t` and its learning rate :math:`\alpha_t`. A group is what shares an index of
+    one axis: by default the first, so that in a kernel ``[inputs, outputs]`` all weights of one input feature
+    leave together. Leaves with fewer than two axes are groups of one weight each, whatever the axis (the
+    lasso); ``mask="matrices"`` spares them. The metric of the proximal step is the identity, not a
+    preconditioner's, and it has no momentum: what the strength means under such optimizers is told at
+    :func:`~jaxlab.regularizers.proximal.proximal`, and what holds in low precision.
 
     Args:
       inner: a whole optimizer, which keeps its learning rate in its state.

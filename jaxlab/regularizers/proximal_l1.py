@@ -18,9 +18,9 @@ def proximal_l1(
         \theta_t = \operatorname{sign}(x_t) \max(|x_t| - \alpha_t \lambda, 0), \qquad x_t = \theta_{t-1} + u_t
 
     with the inner update :math:`u_t` and its learning rate :math:`\alpha_t`. It minimises what
-    :func:`~jaxlab.regularizers.l1` does, with zeros that are zeros. Under an adaptive optimizer the metric
-    of the proximal step is the identity, not the preconditioner's: see
-    :func:`~jaxlab.regularizers.proximal.proximal`, also for what holds in low precision.
+    :func:`~jaxlab.regularizers.l1` does, with zeros that are zeros. The metric of the proximal step is the
+    identity, not a preconditioner's, and it has no momentum: what the strength means under such optimizers is
+    told at :func:`~jaxlab.regularizers.proximal.proximal`, and what holds in low precision.
 
     Args:
       inner: a whole optimizer, which keeps its learning rate in its state.

@@ -4,14 +4,30 @@ import jax.numpy as jnp
 import pytest
 
 from jaxlab import regularizers
+from jaxlab.regularizers import RegularizerInfo
 
 
 def test_every_name_is_an_attribute():
     for name in regularizers.names():
         info = regularizers.get(name)
         assert getattr(regularizers, name) is info.factory
-        assert info.place in ("before", "after", "around", "last")
         assert info.penalty is None or info.penalty(jnp.ones((2, 2)), 0.5) > 0
+
+
+def test_places_and_numbers():
+    places = {name: regularizers.get(name).place for name in regularizers.names()}
+    assert {name for name, place in places.items() if place == "last"} == {"max_norm", "box"}
+    assert {name for name, place in places.items() if place == "after"} == {"decoupled_decay"}
+    assert {name for name, place in places.items() if place == "around"} == {
+        "proximal_l1",
+        "proximal_elastic_net",
+        "proximal_group_lasso",
+    }
+    assert regularizers.get("proximal_elastic_net").hyperparams == {"strength": None, "l1_ratio": 0.5}
+    assert regularizers.get("max_norm").hyperparams == {"radius": None}
+    assert regularizers.get("gradient_noise").hyperparams == {"strength": None, "gamma": 0.55}
+    with pytest.raises(ValueError, match="place = 'around it': unknown, did you mean 'around'"):
+        RegularizerInfo(regularizers.l1, "around it")
 
 
 def test_typo_suggests_the_nearest():

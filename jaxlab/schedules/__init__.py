@@ -1,6 +1,7 @@
 """Schedules, traceable in every number: functions of the step or of the loss, and the transform that applies them."""
 
 from jaxlab.core.hyper import Schedule
+from jaxlab.schedules.choose import choose
 from jaxlab.schedules.constant import constant
 from jaxlab.schedules.cosine import cosine
 from jaxlab.schedules.cosine_restarts import cosine_restarts
@@ -32,6 +33,7 @@ __all__ = [
     "LearningRateState",
     "Schedule",
     "ScheduleInfo",
+    "choose",
     "constant",
     "cosine",
     "cosine_restarts",

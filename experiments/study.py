@@ -146,8 +146,13 @@ def recipe_arm(
     )
 
 
-def run(question: str, arms: Sequence[Arm], protocol: Protocol, console: Console) -> report.Study:
-    """Tunes, reports and compares the arms, with a progress bar; returns the study as results.json has it."""
+def run(
+    question: str, arms: Sequence[Arm], protocol: Protocol, console: Console, *, noun: str = "optimizer"
+) -> report.Study:
+    """Tunes, reports and compares the arms, with a progress bar; returns the study as results.json has it.
+
+    ``noun`` is what the verdict calls an arm.
+    """
     entries = []
     with progress_bar(console) as bar:
         total = bar.add_task("", total=sum(arm.steps * (2 if arm.values else 1) for arm in arms))
@@ -165,7 +170,7 @@ def run(question: str, arms: Sequence[Arm], protocol: Protocol, console: Console
         "task": report.task_entry(task),
         "arms": entries,
         "comparisons": [cast("report.Comparison", dataclasses.asdict(pair)) for pair in pairs],
-        "verdict": verdict.overall(scores, pairs, measure),
+        "verdict": verdict.overall(scores, pairs, measure, noun=noun),
         "margin": protocol.margin,
     }
 

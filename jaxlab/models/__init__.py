@@ -1,9 +1,28 @@
 """Models: Flax NNX modules, used as pure functions of their parameters."""
 
+from jaxlab.models.attention import CausalAttention, rotate
 from jaxlab.models.cnn import CNN
 from jaxlab.models.conv import Conv, conv2d
 from jaxlab.models.dropout import dropout
+from jaxlab.models.fourier import fourier_features
+from jaxlab.models.gpt import GPT
 from jaxlab.models.mlp import MLP
+from jaxlab.models.norm import RMSNorm
 from jaxlab.models.pure import PureModel, pure
+from jaxlab.models.stochastic_depth import stochastic_depth
 
-__all__ = ["CNN", "MLP", "Conv", "PureModel", "conv2d", "dropout", "pure"]
+__all__ = [
+    "CNN",
+    "GPT",
+    "MLP",
+    "CausalAttention",
+    "Conv",
+    "PureModel",
+    "RMSNorm",
+    "conv2d",
+    "dropout",
+    "fourier_features",
+    "pure",
+    "rotate",
+    "stochastic_depth",
+]

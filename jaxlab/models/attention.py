@@ -1,0 +1,91 @@
+"""Causal self-attention (Vaswani et al., 2017) with rotary positions (Su et al., 2021)."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxlab.core import hyper
+
+dense = functools.partial(nnx.Linear, use_bias=False, kernel_init=jax.nn.initializers.lecun_normal())
+"""A matrix, normal with variance 1 / fan-in at the start."""
+
+
+def rotate(
+    x: Float[Array, "batch length heads size"], base: float = 10_000.0
+) -> Float[Array, "batch length heads size"]:
+    r"""Rotary position embedding: pairs of features turned by angles that grow with the position.
+
+    Feature :math:`i` of the first half and its partner in the second half are turned by
+    :math:`t\, b^{-2i/d}` at position :math:`t`. The product of a turned query and a turned key depends on their
+    contents and on the difference of their positions alone.
+
+    The paper pairs neighbours, (0, 1), (2, 3), ...; halves, as in GPT-NeoX and LLaMA's published weights, are the
+    same up to a fixed permutation of the features, and are cheaper.
+
+    Args:
+      x: queries or keys; ``size`` is even.
+      base: :math:`b`; larger for longer contexts.
+
+    Raises:
+      ValueError: an odd size.
+
+    Reference: https://arxiv.org/abs/2104.09864, equations 14 and 15.
+
+    >>> rotate(jnp.ones((1, 2, 1, 2)))[0, :, 0].round(4).tolist()  # not at all, then by one radian
+    [[1.0, 1.0], [-0.3012, 1.3818]]
+    """
+    length, size = x.shape[1], x.shape[3]
+    if size % 2:
+        raise ValueError(f"size of a head = {size}: accepted is an even number")
+    dtype = hyper.arithmetic_dtype()  # Of the angles: in bfloat16 positions beyond 256 would fall together.
+    speeds = base ** (-jnp.arange(0, size, 2, dtype=dtype) / size)
+    angles = jnp.arange(length, dtype=dtype)[:, None, None] * speeds
+    cos, sin = jnp.cos(angles), jnp.sin(angles)
+    first, second = jnp.split(x.astype(dtype), 2, axis=-1)
+    return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1).astype(x.dtype)
+
+
+class CausalAttention(nnx.Module):
+    r"""Every position gathers from itself and those before it.
+
+    .. math::
+        y_t = W_o \sum_{s \le t} p_{ts} W_v x_s, \qquad
+        p_t = \operatorname{softmax}\left(\rho(W_q x_t) \cdot \rho(W_k x_s) / \sqrt d\right)_{s \le t}
+
+    for each head, with :math:`\rho` of :func:`rotate`; no biases. By ``jax.nn.dot_product_attention``, whose softmax
+    is float32 whatever comes in, float64 too.
+
+    Args:
+      width: features of the input and of the output.
+      heads: a divisor of ``width``; each has ``width / heads`` features, an even number.
+      out_init: initializer of ``out``, which adds to the residual stream.
+      rngs: for the initial weights.
+
+    Raises:
+      ValueError: a width that the heads do not divide, or an odd size of a head.
+
+    Parameters: ``query/kernel``, ``key/kernel``, ``value/kernel``, ``out/kernel``, all [width, width].
+    """
+
+    def __init__(self, width: int, heads: int, *, out_init: jax.nn.initializers.Initializer, rngs: nnx.Rngs) -> None:
+        hyper.integer("heads", heads, at_least=1)
+        if width % heads or (width // heads) % 2:
+            raise ValueError(f"heads = {heads}: accepted divide width = {width} into even sizes")
+        self.heads = heads
+        self.query, self.key, self.value = (dense(width, width, rngs=rngs) for _ in range(3))
+        self.out = dense(width, width, kernel_init=out_init, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+        """The gathered features."""
+        batch, length, width = x.shape
+
+        def by_head(layer: nnx.Linear) -> Float[Array, "batch length heads size"]:
+            return layer(x).reshape(batch, length, self.heads, width // self.heads)
+
+        gathered = jax.nn.dot_product_attention(
+            rotate(by_head(self.query)), rotate(by_head(self.key)), by_head(self.value), is_causal=True
+        )
+        return self.out(gathered.reshape(batch, length, width))

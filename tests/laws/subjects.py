@@ -34,8 +34,11 @@ OFF_BY_DEFAULT = {"momentum": 0.8}
 AT_REST = {"weight_decay": 0.0, "strength": 0.0, "radius": 1e6, "low": -1e6, "high": 1e6}
 """What must hold for a transform to move nothing where the gradient is zero: no force, constraints kept already."""
 
-REQUIRED = {"strength": 0.1, "radius": 0.5, "low": -0.5, "high": 0.5}
+REQUIRED = {"strength": 0.1, "radius": 0.5, "low": 0.1, "high": 0.5}
 """The numbers of regularizers that have no default."""
+
+MASKED = ("l1", "gradient_noise", "proximal_l1", "box")
+"""Masks are the mechanism's: one regularizer of each mechanism stands for all."""
 
 _WAITS = {"factor": 0.5, "patience": 1.0, "rtol": 0.05, "atol": 1.0, "cooldown": 1.0, "floor": 0.0}
 LOSS_DRIVEN = {
@@ -161,7 +164,7 @@ def _regularizers() -> Iterator[Subject]:
         info = regularizers.get(name)
         numbers = {key: REQUIRED[key] if value is None else value for key, value in info.hyperparams.items()}
         around = (optimizers.sgd(0.1),) if info.place == "around" else ()
-        for label, mask in (("", None), ("-matrices", "matrices")):
+        for label, mask in (("", None), ("-matrices", "matrices"))[: 2 if name in MASKED else 1]:
             yield Subject(
                 name=f"{name}{label}",
                 build=lambda h, info=info, around=around, mask=mask: info.factory(*around, **h, mask=mask),

@@ -32,34 +32,31 @@ def close(found, expected, tolerance=2e-6):
     jax.tree.map(one, found, expected)
 
 
-@pytest.mark.parametrize("chunk_size", [1, 3, 4, 10, 1024])
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_value_and_gradients_are_those_of_cross_entropy(chunk_size, reduction):
-    def both(loss, **options):
-        # Of the hidden states, the kernel, the smoothing, the weights and the strength.
-        def call(hidden, kernel, smoothing, weights, strength):
-            return loss(
-                hidden,
-                LABELS,
-                kernel,
-                smoothing,
-                z_loss_strength=strength,
-                weights=weights,
-                reduction=reduction,
-                **options,
-            )
+def with_gradients(loss, **options):
+    """The loss with its gradients in the hidden states, the kernel, the smoothing, the weights and the strength."""
 
-        return jax.jit(jax.value_and_grad(call, argnums=range(5)))(HIDDEN, KERNEL, 0.1, WEIGHTS, 0.01)
+    def call(hidden, kernel, smoothing, weights, strength):
+        return loss(hidden, LABELS, kernel, smoothing, z_loss_strength=strength, weights=weights, **options)
 
-    close(both(losses.chunked_cross_entropy, chunk_size=chunk_size), both(plain))
+    return jax.jit(jax.value_and_grad(call, argnums=range(5)))(HIDDEN, KERNEL, 0.1, WEIGHTS, 0.01)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return with_gradients(plain)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 3, 10, 1024])
+def test_value_and_gradients_are_those_of_cross_entropy(chunk_size, expected):
+    close(with_gradients(losses.chunked_cross_entropy, chunk_size=chunk_size), expected)
 
 
 def test_values_keep_their_places():
-    found = losses.chunked_cross_entropy(HIDDEN, LABELS, KERNEL, chunk_size=3, weights=WEIGHTS, reduction="none")
+    loss = jax.jit(functools.partial(losses.chunked_cross_entropy, chunk_size=3, reduction="none"))
+    found = loss(HIDDEN, LABELS, KERNEL, weights=WEIGHTS)
     assert found.shape == (2, 5)
     close(found, plain(HIDDEN, LABELS, KERNEL, weights=WEIGHTS, reduction="none"))
-    one = losses.chunked_cross_entropy(HIDDEN[0, 0], LABELS[0, 0], KERNEL)
-    close(one, losses.cross_entropy(HIDDEN[0, 0] @ KERNEL, LABELS[0, 0]))
+    close(loss(HIDDEN[0, 0], LABELS[0, 0], KERNEL), losses.cross_entropy(HIDDEN[0, 0] @ KERNEL, LABELS[0, 0]))
 
 
 def test_what_is_ignored_may_be_nan():
@@ -68,7 +65,7 @@ def test_what_is_ignored_may_be_nan():
     loss = functools.partial(
         losses.chunked_cross_entropy, ignore_index=-100, z_loss_strength=0.01, chunk_size=3, label_smoothing=0.1
     )
-    value, slopes = jax.value_and_grad(loss, argnums=(0, 2))(hidden, labels, KERNEL)
+    value, slopes = jax.jit(jax.value_and_grad(loss, argnums=(0, 2)))(hidden, labels, KERNEL)
     kept = np.arange(10) != 1
     rows = HIDDEN.reshape(10, 4)[kept], LABELS.reshape(10)[kept]
     close(value, plain(*rows, KERNEL, 0.1, z_loss_strength=0.01))
@@ -81,18 +78,19 @@ def test_the_kernels_gradient_is_summed_in_float32(dtype):
     # 256 chunks of one token each: a sum in 8 bits of mantissa would be off by percents.
     hidden = jnp.asarray(RNG.uniform(0.5, 1.5, size=(256, 4)), dtype)
     kernel, labels = jnp.asarray(KERNEL, dtype), np.zeros(256, np.int32)
-    loss = jax.grad(functools.partial(losses.chunked_cross_entropy, chunk_size=1, reduction="sum"), argnums=(0, 2))
-    found = loss(hidden, labels, kernel)
-    expected = jax.grad(plain, argnums=(0, 2))(
-        hidden.astype(jnp.float32), labels, kernel.astype(jnp.float32), reduction="sum"
-    )
+
+    def slopes(loss, *arguments, **options):
+        return jax.jit(jax.grad(functools.partial(loss, reduction="sum", **options), argnums=(0, 2)))(*arguments)
+
+    found = slopes(losses.chunked_cross_entropy, hidden, labels, kernel, chunk_size=1)
+    expected = slopes(plain, hidden.astype(jnp.float32), labels, kernel.astype(jnp.float32))
     assert [slope.dtype for slope in found] == [dtype, dtype]
     close(jax.tree.map(np.float32, found), expected, 2 * float(jnp.finfo(dtype).eps))
 
 
 def test_logits_of_1e4_do_not_overflow_float16():
     hidden, kernel = jnp.full((4, 4), 1e4, jnp.float16), jnp.asarray(10 * KERNEL, jnp.float16)
-    value, slopes = jax.value_and_grad(losses.chunked_cross_entropy)(hidden, np.arange(4), kernel)
+    value, slopes = jax.jit(jax.value_and_grad(losses.chunked_cross_entropy))(hidden, np.arange(4), kernel)
     assert np.isfinite(value)
     assert np.isfinite(slopes).all()
 
@@ -119,7 +117,7 @@ def test_devices_share_every_chunk():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     hidden = RNG.normal(size=(16, 32, 4)).astype(np.float32)
     labels = RNG.integers(7, size=(16, 32))
-    expected = jax.value_and_grad(plain, argnums=(0, 2))(hidden, labels, KERNEL)
+    expected = jax.jit(jax.value_and_grad(plain, argnums=(0, 2)))(hidden, labels, KERNEL)
     by_example = NamedSharding(mesh, P("data"))
     arguments = [jax.device_put(x, by_example) for x in (hidden, labels)]
     arguments.append(jax.device_put(KERNEL, NamedSharding(mesh, P())))

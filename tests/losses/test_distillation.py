@@ -46,6 +46,7 @@ def test_no_gradient_flows_to_the_teacher():
 
 
 def test_gradient_of_the_temperature():
+    @jax.jit
     def loss(temperature):
         return losses.distillation(STUDENT, LABELS, TEACHER, temperature, 1.0, reduction="sum")
 
@@ -58,7 +59,7 @@ def test_what_is_ignored_may_be_nan_on_both_sides():
     student, teacher = STUDENT.copy(), TEACHER.copy()
     student[3], teacher[3] = np.nan, np.nan
     labels = np.where(np.arange(8) == 3, -1, LABELS)
-    both = jax.value_and_grad(losses.distillation, argnums=(0, 3, 4))
+    both = jax.jit(jax.value_and_grad(losses.distillation, argnums=(0, 3, 4)), static_argnames="ignore_index")
     value, slopes = both(student, labels, teacher, 2.0, 0.5, ignore_index=-1)
     kept = losses.distillation(np.delete(STUDENT, 3, 0), np.delete(LABELS, 3), np.delete(TEACHER, 3, 0))
     np.testing.assert_allclose(value, kept, rtol=1e-6)
@@ -74,7 +75,7 @@ def test_labels_may_be_probabilities():
 
 def test_impossible_classes():
     student, teacher = (np.column_stack([x, np.full(8, -np.inf, np.float32)]) for x in (STUDENT, TEACHER))
-    value, slopes = jax.value_and_grad(losses.distillation)(student, LABELS, teacher)
+    value, slopes = jax.jit(jax.value_and_grad(losses.distillation))(student, LABELS, teacher)
     np.testing.assert_allclose(value, losses.distillation(STUDENT, LABELS, TEACHER), rtol=1e-6)
     assert np.isfinite(slopes).all()
 

@@ -55,10 +55,10 @@ def test_sure_and_right_has_a_small_gradient(gamma):
     z = np.float32([5, 20, 80, 1e4])
     q = special.expit(-z.astype(np.float64))
     exact = q**gamma * (-gamma * (1 - q) * np.log1p(np.exp(-z.astype(np.float64))) - q)
-    slopes = jax.grad(lambda z: losses.sigmoid_focal(z, np.ones(4), gamma, reduction="sum"))(z)
+    slopes = jax.jit(jax.grad(lambda z: losses.sigmoid_focal(z, np.ones(4), gamma, reduction="sum")))(z)
     np.testing.assert_allclose(slopes, exact, rtol=1e-5, atol=1e-37)
     rows = np.stack([z, np.zeros(4, np.float32)], axis=-1)
-    slopes = jax.grad(lambda z: losses.focal(z, np.zeros(4, np.int32), gamma, reduction="sum"))(rows)
+    slopes = jax.jit(jax.grad(lambda z: losses.focal(z, np.zeros(4, np.int32), gamma, reduction="sum")))(rows)
     np.testing.assert_allclose(slopes[:, 0], exact, rtol=1e-5, atol=1e-37)
     np.testing.assert_allclose(slopes[:, 1], -exact, rtol=1e-5, atol=1e-37)
 
@@ -83,10 +83,10 @@ def test_traced_gamma_and_alpha_in_one_compilation():
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 def test_impossible_and_lonely_classes(gamma):
     wider = np.column_stack([LOGITS, np.full(8, -np.inf, np.float32)])
-    value, slopes = jax.value_and_grad(losses.focal)(wider, LABELS, gamma)
+    value, slopes = jax.jit(jax.value_and_grad(losses.focal))(wider, LABELS, gamma)
     np.testing.assert_allclose(value, losses.focal(LOGITS, LABELS, gamma), rtol=1e-6)
     assert np.isfinite(slopes).all()
-    value, slopes = jax.value_and_grad(losses.focal)(LOGITS[:, :1], np.zeros(8, np.int32), gamma)
+    value, slopes = jax.jit(jax.value_and_grad(losses.focal))(LOGITS[:, :1], np.zeros(8, np.int32), gamma)
     assert value == 0
     assert not slopes.any()
 

@@ -147,16 +147,18 @@ class TestEveryLoss:
         function, outputs, targets = example(name)
         low = jnp.asarray(outputs, dtype)
         full = low.astype(jnp.float32)
-        value, slope = jax.value_and_grad(function)(low, *targets)
-        expected, expected_slope = jax.value_and_grad(function)(full, *targets)
+        both = jax.jit(jax.value_and_grad(function))
+        value, slope = both(low, *targets)
+        expected, expected_slope = both(full, *targets)
         np.testing.assert_array_equal(value, expected)
         np.testing.assert_array_equal(slope, expected_slope.astype(dtype))
 
     def test_nothing_counts_where_the_weight_is_zero(self, name):
         function, outputs, targets = example(name)
-        expected = jax.value_and_grad(function)(outputs, *targets, weights=WEIGHTS)
+        both = jax.jit(jax.value_and_grad(function))
+        expected = both(outputs, *targets, weights=WEIGHTS)
         padded = np.where((WEIGHTS == 0).reshape(-1, *[1] * (outputs.ndim - 1)), np.nan, outputs)
-        found = jax.value_and_grad(function)(padded, *targets, weights=WEIGHTS)
+        found = both(padded, *targets, weights=WEIGHTS)
         jax.tree.map(np.testing.assert_array_equal, found, expected)
         assert np.isfinite(found[1]).all()
 

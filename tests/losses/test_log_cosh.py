@@ -25,8 +25,8 @@ def test_gradient_is_tanh_and_curvature_is_its_derivative():
     def total(e):
         return losses.log_cosh(e, np.zeros(e.shape), reduction="sum")
 
-    slopes = jax.grad(total)(ERRORS)
+    slopes = jax.jit(jax.grad(total))(ERRORS)
     np.testing.assert_allclose(slopes, np.tanh(ERRORS.astype(np.float64)), rtol=1e-6)
     moderate = np.linspace(-5, 5, 21, dtype=np.float32)
-    curvature = jax.vmap(jax.grad(jax.grad(lambda e: losses.log_cosh(e, 0.0))))(moderate)
+    curvature = jax.jit(jax.vmap(jax.grad(jax.grad(lambda e: losses.log_cosh(e, 0.0)))))(moderate)
     np.testing.assert_allclose(curvature, 1 / np.cosh(moderate.astype(np.float64)) ** 2, rtol=1e-5)

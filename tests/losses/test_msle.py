@@ -22,7 +22,7 @@ def test_scikit_learn(shape, weights):
 
 @pytest.mark.parametrize("position", [0, 1])
 def test_what_has_no_logarithm_is_nan_and_nothing_else(position):
-    pair = np.float32([[1, 2, 3], [3, 2, 1]])
+    pair = np.array([[1, 2, 3], [3, 2, 1]], np.float32)
     pair[position, 1] = -1.5
     values = losses.msle(*pair, reduction="none")
     assert np.isnan(values).tolist() == [False, True, False]

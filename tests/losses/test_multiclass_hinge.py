@@ -36,7 +36,7 @@ def test_two_classes_are_the_binary_hinge_of_the_lead(form):
 
 def test_subgradients():
     def slopes(scores, form):
-        return jax.grad(losses.multiclass_hinge)(np.float32([scores]), np.array([0]), form=form)[0].tolist()
+        return jax.grad(losses.multiclass_hinge)(np.array([scores], np.float32), np.array([0]), form=form)[0].tolist()
 
     assert slopes([0.5, 0.25, 0], "crammer_singer") == [-1, 1, 0]
     assert slopes([0.5, 0.25, 0], "weston_watkins") == [-2, 1, 1]

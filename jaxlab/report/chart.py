@@ -45,7 +45,15 @@ def draw(chart: Chart) -> Figure:
     if "level" in chart:
         name, value = str(chart["level"][0]), float(chart["level"][1])
         axes.axhline(value, color=FAINT, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
-        axes.annotate(fit(name, 2.0), (0.02, value), xycoords=("axes fraction", "data"), size=TEXT - 1, color=FAINT)
+        axes.annotate(
+            fit(name, 2.0),
+            (0.02, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            size=TEXT - 1,
+            color=FAINT,
+        )
     write_x_name(axes, chart["x"])
     write_y_name(axes, chart["y"])
     end_labels(axes, [_label(axes, one, look[one["name"]]) for one in series])

@@ -16,7 +16,7 @@ from jaxlab.report.markup import Html, definitions, el, fold, link
 from jaxlab.report.plots import figures, to_png, to_svg
 from jaxlab.report.reading import tunings
 from jaxlab.report.results import Results, check, save, studies_of, write_atomically
-from jaxlab.report.show_sections import show_numbers, show_section
+from jaxlab.report.show_sections import FEW, show_numbers, show_section
 from jaxlab.report.show_study import show_study
 from jaxlab.report.study import Study
 
@@ -76,8 +76,9 @@ def _page(results: Results, vectors: Mapping[str, str]) -> str:
         el("title", f"{results['question']} {results['verdict']}"[:120]),
         el("style", Html(css)),
     )
-    main = [show_numbers(results.get("numbers", []))]
-    main += [show_section(section, vectors) for section in results.get("sections", [])]
+    answers = [show_numbers(results.get("numbers", []))]
+    told = [show_section(section, vectors) for section in results.get("sections", [])]
+    main = answers + told if len(results.get("numbers", [])) <= FEW else told + answers
     for study, prefix in _named(results):
         main += [_study_header(study) if prefix else None, show_study(study, vectors, prefix)]
     body = el("body", _header(results), el("main", *main, _origin(results)))

@@ -1,12 +1,17 @@
 """The part of a page that shows numbers, and sections of words, tables and charts."""
 
+import re
 from collections.abc import Mapping, Sequence
 
-from jaxlab.report.markup import Content, Html, el, inline_svg, join, plot_links
+from jaxlab.report.markup import Content, Html, el, fold, inline_svg, join, plot_links
 from jaxlab.report.sections import Chart, Number, Section, Table
 from jaxlab.report.tables import table
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+
+FEW = 8
+"""More numbers than this are folded away: the sections tell them better."""
 
 
 def show_numbers(numbers: Sequence[Number]) -> Html | None:
@@ -25,7 +30,9 @@ def show_numbers(numbers: Sequence[Number]) -> Html | None:
         for number in numbers
     ]
     head = ["Number", "Value", "95% interval", "Unit", "What it is"]
-    return el("section", el("h2", "In numbers"), table(head, rows, "What the experiment found, number by number."))
+    whole = table(head, rows, "What the experiment found, number by number.")
+    many = len(numbers) > FEW
+    return el("section", el("h2", "In numbers"), fold(f"All {len(numbers)} numbers", whole) if many else whole)
 
 
 def show_section(section: Section, vectors: Mapping[str, str]) -> Html:
@@ -59,6 +66,8 @@ def written(value: float | None) -> str:
 def _interval(number: Number) -> str:
     if number["interval"] is None:
         return "exact"
+    if None in number["interval"]:
+        return DASH
     return f"{written(number['interval'][0])} to {written(number['interval'][1])}"
 
 
@@ -72,7 +81,8 @@ def _table(data: Table) -> Html:
 
 def _cell(value: str | float | None) -> Html:
     if isinstance(value, str):
-        return el("td", value, class_="long" if len(value) > 30 else None)
+        counts = re.fullmatch(r"[\d.,%e\N{MINUS SIGN}+-]+", value)
+        return el("td", value, class_="number" if counts else "long" if len(value) > 30 else None)
     return el("td", written(value), class_="number")
 
 

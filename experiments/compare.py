@@ -108,18 +108,22 @@ def prepare(config: Config) -> Plan:
 
 
 def timing_of(schedule: str, steps: int, warmup: float) -> dict[str, float]:
-    """The schedule's lengths for a run of so many steps."""
-    lengths: dict[str, float] = {
+    """The schedule's lengths and shape for a run of so many steps."""
+    timing: dict[str, float] = {
         "total_steps": steps,
         "decay_steps": round(0.2 * steps),
-        "transition_steps": steps,
-        "every": steps / 3,
+        "transition_steps": max(1.0, steps / 4),
+        "every": max(1.0, steps / 3),
+        "period": max(1.0, steps / 3),
+        "at": round(0.8 * steps),
+        "then": 0.0,
+        # A rate falls to a hundredth over the run, or, in inverse time, to a fifth.
+        "decay_rate": 1.0 if schedule == "inverse_time" else 0.01**0.25,
+        "factor": 0.1,
     }
-    shapes: dict[str, float] = {"decay_rate": 0.01, "factor": 0.1}
     parameters = schedules.get(schedule).parameters
-    return {"warmup_steps": round(warmup * steps)} | {
-        name: value for name, value in {**lengths, **shapes}.items() if name in parameters
-    }
+    warmup_steps = max(1, round(warmup * steps)) if schedule == "inverse_sqrt" else round(warmup * steps)
+    return {"warmup_steps": warmup_steps} | {name: value for name, value in timing.items() if name in parameters}
 
 
 def run(plan: Plan) -> None:

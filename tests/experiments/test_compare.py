@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments import compare
-from jaxlab import report, tasks
+from jaxlab import report, schedules, tasks
 
 SMALL = compare.Config(
     task="line", optimizers=("sgd", "adam"), points=3, steps=40, selection_seeds=2, report_seeds=3, evaluations=4
@@ -87,6 +87,16 @@ def test_bad_input_is_refused_before_anything_is_compiled_or_written(changes, me
     with pytest.raises((TypeError, ValueError), match=message):
         compare.prepare(with_changes(**changes))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("schedule", schedules.names())
+def test_every_schedule_has_its_lengths(schedule, tmp_path):
+    (sgd, _) = compare.prepare(with_changes(schedule=schedule, out=tmp_path / "out")).arms
+    rate = schedules.get(schedule).build({**sgd.hyperparams, "learning_rate": 1.0})
+    if not schedules.get(schedule).takes_loss:
+        rates = [float(rate(step)) for step in range(SMALL.steps)]
+        assert max(rates) == pytest.approx(1.0, abs=0.05)
+        assert all(0 <= value <= 1 for value in rates)
 
 
 def test_results_are_never_overwritten(study):

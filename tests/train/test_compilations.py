@@ -37,16 +37,23 @@ def variants(numbers):
     yield {name: int(value) if value >= 1 else value for name, value in numbers.items()}
 
 
-@pytest.mark.parametrize("optimizer", optimizers.names())
-@pytest.mark.parametrize("schedule", schedules.names())
+class Squares:
+    """A loss for every optimizer: one that tells its residuals."""
+
+    def residuals(self, params, batch, key):
+        return params["w"] - batch
+
+    def __call__(self, params, batch, key):
+        return jnp.mean(self.residuals(params, batch, key) ** 2), {}
+
+
+# Every optimizer and every schedule once: what makes a number static is in one of the two, not in their meeting.
+RECIPES = [*((name, "cosine") for name in optimizers.names()), *(("adam", name) for name in schedules.names())]
+
+
+@pytest.mark.parametrize(("optimizer", "schedule"), RECIPES)
 def test_every_number_of_every_recipe_is_traced(optimizer, schedule):
-    traces = 0
-
-    def loss(params, batch, key):
-        nonlocal traces
-        traces += 1
-        return jnp.mean((params["w"] - batch) ** 2), {}
-
+    loss = Squares()
     build = optimizers.Recipe(optimizer, schedule).build
     step = make_train_step(loss, build)
     numbers = numbers_of(optimizer, schedule)
@@ -56,7 +63,6 @@ def test_every_number_of_every_recipe_is_traced(optimizer, schedule):
         for _ in range(2):
             state, _ = step(state, BATCH)
         ends.append(np.asarray(state.params["w"]))
-    assert traces == 1
     assert step._cache_size() == 1
     assert not np.array_equal(ends[0], ends[1]), "the learning rate had no effect"
 

@@ -26,8 +26,8 @@ def gradient_noise(
     .. math::
         g_t + \epsilon_t, \qquad \epsilon_t \sim N\left(0, \frac{\eta}{(1 + t)^\gamma}\right), \quad t = 0, 1, \dots
 
-    The random bits depend on the seed, the step and the leaf's name alone: the same on any number of
-    devices and after any resumption. Runs that shall differ need seeds that differ.
+    The random bits depend on the seed, the step, the leaf's name and, where the training step passes it as
+    ``key=``, the run's key: the same on any number of devices and after any resumption, others for every run.
 
     Args:
       strength: :math:`\eta`, the variance at the first step, at least 0, or ordered ``(regular expression,
@@ -63,12 +63,13 @@ def gradient_noise(
         full = hyper.arithmetic_dtype()
         count = state.count + 1
         falling = count.astype(full) ** -gamma
+        run = () if extra.get("key") is None else tuple(jax.random.key_data(extra["key"]).reshape(-1))
 
         def add(path: tuple[Any, ...], u: ArrayLike | None, amount: hyper.Scalar | None) -> ArrayLike | None:
             if u is None or amount is None:
                 return u
             require_real(u, u)
-            key = jax.random.key(storage.seed_of(tree.path_name(path), count, bits))
+            key = jax.random.key(storage.seed_of(tree.path_name(path), count, bits, *run))
             noise = jnp.sqrt(amount * falling) * jax.random.normal(key, jnp.shape(u), full)
             return (jnp.asarray(u, full) + noise).astype(jnp.result_type(u))
 

@@ -130,3 +130,12 @@ def test_what_else_is_refused():
     tx = regularizers.gradient_noise(1.0)
     with pytest.raises(TypeError, match="an update has dtype int32"):
         tx.update(jnp.ones(2, int), tx.init(jnp.ones(2)))
+
+
+def test_every_run_has_noise_of_its_own():
+    """The training step passes the run's key: two seeds of a study do not share their noise."""
+    tx, gradient = regularizers.gradient_noise(1.0), jnp.zeros(1000)
+    state = tx.init(gradient)
+    first, second, again = (tx.update(gradient, state, key=jax.random.key(seed))[0] for seed in (0, 1, 0))
+    np.testing.assert_array_equal(first, again)
+    assert abs(float(jnp.corrcoef(first, second)[0, 1])) < 0.15

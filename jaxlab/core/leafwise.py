@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int32, PyTree, UInt32
 
 from jaxlab.core import hyper, storage, tree
@@ -120,7 +120,8 @@ def leafwise(
 
     def declared(name: str, p: Any) -> Slots:
         depth = _depth(rules, name, p)
-        stacked = _over_layers(slots, depth)(p)
+        # Compiled where there are layers: zeros that are made one by one know no mesh with explicit axes.
+        stacked = jax.jit(_over_layers(slots, depth), keep_unused=True)(p) if depth else slots(p)
         return _rebuild(stacked, [_of_stack(slot, depth) for slot in stacked])
 
     def init(params: PyTree) -> LeafwiseState:
@@ -132,7 +133,7 @@ def leafwise(
             own = declared(name, storage.decode(p))
             kept = [storage.encode(slot, store, storage.seed_of(name, i, count)) for i, slot in enumerate(own)]
             # Copies: a slot that begins as the parameter must not be donated twice.
-            columns.append([_lies_with(p, slot, _fresh(value)) for slot, value in zip(own, kept, strict=True)])
+            columns.append([_lies_with(p, slot.axes, _fresh(value)) for slot, value in zip(own, kept, strict=True)])
         form = jax.eval_shape(slots, jax.ShapeDtypeStruct((), hyper.arithmetic_dtype()))
         fields = [treedef.unflatten([column[i] for column in columns]) for i in range(len(form))]
         return LeafwiseState(count, _rebuild(form, fields), jax.tree.map(_fresh, shared))
@@ -148,27 +149,21 @@ def leafwise(
         stored = [treedef.flatten_up_to(field) for field in state.slots]
         present = [i for i, g in enumerate(gradients) if g is not None]
 
-        leaves, decoded, depths = {}, {}, {}
+        full, decoded, depths = {}, {}, {}
         for i in present:
             _require_real(names[i], gradients[i])
             p = values[i]
-            depths[i] = _depth(rules, names[i], gradients[i])
-            leaves[i] = Leaf(
-                g=storage.decode(gradients[i]),
-                p=None if p is None else storage.decode(p),
-                name=names[i],
-                seed=storage.random_bits(
-                    gradients[i].shape[: depths[i]], storage.seed_of(names[i], count, len(state.slots))
-                ),
-            )
+            full[i] = storage.decode(gradients[i]), None if p is None else storage.decode(p)
             decoded[i] = _rebuild(state.slots, [storage.decode(column[i]) for column in stored])
+            depths[i] = _depth(rules, names[i], gradients[i])
 
         def layer_by_layer(function: Callable[..., Any], i: int, shared: PyTree) -> Any:
             def one(g: Array, p: Array | None, seed: Array, slots: Slots) -> Any:
                 return function(Leaf(g, p, names[i], seed), slots, shared, t)
 
-            leaf = leaves[i]
-            return _over_layers(one, depths[i])(leaf.g, leaf.p, leaf.seed, decoded[i])
+            g, p = full[i]
+            seeds = storage.random_bits(g.shape[: depths[i]], storage.seed_of(names[i], count, len(state.slots)))
+            return _over_layers(one, depths[i])(g, p, _lies_with(g, range(depths[i]), seeds), decoded[i])
 
         now, sums = state.shared, None
         if gather is not None:
@@ -232,15 +227,18 @@ def _of_stack(slot: storage.Slot, depth: int) -> storage.Slot:
     return dataclasses.replace(slot, axes=(*range(depth), *(axis + depth for axis in slot.axes)))
 
 
-def _lies_with(p: Any, slot: storage.Slot, value: Array) -> Array:
-    """A slot where its parameter lies, axis by axis; under a trace the shardings of the program decide."""
-    sharding = None if hyper.is_traced(p) else getattr(p, "sharding", None)
-    axes = range(p.ndim) if slot.axes is None else slot.axes
-    if not isinstance(sharding, NamedSharding) or len(axes) != value.ndim:
+def _lies_with(x: Any, axes: Sequence[int] | None, value: Array) -> Array:
+    """A value whose axes follow those of ``x``, put where these lie; a compiler places what it can itself."""
+    traced = hyper.is_traced(x)
+    sharding = jax.typeof(x).sharding if traced else getattr(x, "sharding", None)
+    axes = range(jnp.ndim(x)) if axes is None else axes
+    if not isinstance(sharding, NamedSharding) or sharding.mesh.empty or not value.ndim or len(axes) != value.ndim:
         return value
-    spec = (*sharding.spec, *[None] * p.ndim)
-    own = NamedSharding(sharding.mesh, PartitionSpec(*[spec[axis] for axis in axes]), memory_kind=sharding.memory_kind)
-    return jax.device_put(value, own)
+    if traced and AxisType.Explicit not in sharding.mesh.axis_types:
+        return value
+    spec = (*sharding.spec, *[None] * jnp.ndim(x))
+    own = NamedSharding(sharding.mesh, PartitionSpec(*[spec[i] for i in axes]), memory_kind=sharding.memory_kind)
+    return jax.sharding.reshard(value, own) if traced else jax.device_put(value, own)
 
 
 def _fresh(value: Any) -> Array:

@@ -31,9 +31,11 @@ def _after_zero_gradients(tx, slot: str) -> np.ndarray:
     [
         (optimizers.adam(0.1, b2=0.999, state_dtype="bfloat16"), "v"),
         (optimizers.rmsprop(0.1, b2=0.999, state_dtype="bfloat16"), "v"),
+        (optimizers.rmsprop(0.1, b2=0.999, centered=True, state_dtype="bfloat16"), "m"),
+        (optimizers.adamax(0.1, b2=0.999, state_dtype="bfloat16"), "u"),
         (optimizers.lion(0.1, b2=0.999, weight_decay=0.0, state_dtype="bfloat16"), "m"),
     ],
-    ids=["adam", "rmsprop", "lion"],
+    ids=["adam", "rmsprop", "centred", "adamax", "lion"],
 )
 def test_bfloat16_averages_decay(tx, slot):
     if slot == "m":
@@ -54,13 +56,20 @@ def test_nearest_rounding_never_decays():
     assert np.all(np.asarray(v, np.float32) == 1.0)
 
 
-@pytest.mark.parametrize("name", ["momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"])
+RATES = {
+    **dict.fromkeys(("momentum", "nesterov", "rmsprop", "adam", "adamw"), 0.02),
+    **dict.fromkeys(("adamax", "nadam", "amsgrad", "radam", "adafactor"), 0.02),
+    "adagrad": 0.3,
+    "adadelta": 10.0,
+}
+
+
+@pytest.mark.parametrize("name", RATES)
 def test_a_quadratic_is_descended_as_in_float32(name):
     curvature = jnp.logspace(-1, 0, ELEMENTS)
-    rate = 0.3 if name == "adagrad" else 0.02
 
     def loss_after(state_dtype):
-        tx = optimizers.get(name).factory(rate, state_dtype=state_dtype)
+        tx = optimizers.get(name).factory(RATES[name], state_dtype=state_dtype)
 
         def step(carry, _):
             x, state = carry

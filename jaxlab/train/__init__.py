@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from jaxlab.train.evaluate import evaluate
 from jaxlab.train.loop import fit
+from jaxlab.train.noise_scale import NoiseScale, noise_scale, noise_scale_of_two
 from jaxlab.train.run import init_run, make_run
 from jaxlab.train.state import Ema, TrainState, init_state, set_hyperparams
 from jaxlab.train.step import apply_updates, make_train_step, step_fn
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Checkpoints",
     "Ema",
+    "NoiseScale",
     "TrainState",
     "apply_updates",
     "evaluate",
@@ -23,6 +25,8 @@ __all__ = [
     "init_state",
     "make_run",
     "make_train_step",
+    "noise_scale",
+    "noise_scale_of_two",
     "set_hyperparams",
     "step_fn",
 ]

@@ -22,12 +22,17 @@ class LossWithMetrics:
     Equal for equal losses, so that a task adapted twice is compiled once.
     """
 
-    loss: Callable[..., Any]
+    loss: Any
 
     def __call__(self, params: PyTree, batch: PyTree, key: Key[Array, ""] | None) -> tuple[Array, Mapping[str, Array]]:
         """The pair, with no metrics where the user gave none."""
         result = self.loss(params, batch, key)
         return result if isinstance(result, tuple) else (result, {})
+
+    @property
+    def residuals(self) -> Callable[..., Array]:
+        """The loss's own, where it has them; AttributeError where not."""
+        return self.loss.residuals
 
 
 def adapt(obj: Any) -> Task:

@@ -7,13 +7,22 @@ from jaxlab.core import hyper
 from jaxlab.tasks.adapt import adapt
 from jaxlab.tasks.base import Task
 
-_MODULES = {
-    "line": "jaxlab.tasks.line",
-    "diabetes": "jaxlab.tasks.diabetes",
-    "breast_cancer": "jaxlab.tasks.breast_cancer",
-    "digits_mlp": "jaxlab.tasks.digits_mlp",
-    "digits_cnn": "jaxlab.tasks.digits_cnn",
-    "fashion_mnist_cnn": "jaxlab.tasks.fashion_mnist_cnn",
+_TASKS = {
+    "line": "jaxlab.tasks.line:task",
+    "rosenbrock": "jaxlab.tasks.rosenbrock:task",
+    "quadratic_1": "jaxlab.tasks.quadratics:quadratic_1",
+    "quadratic_1e2": "jaxlab.tasks.quadratics:quadratic_1e2",
+    "quadratic_1e4": "jaxlab.tasks.quadratics:quadratic_1e4",
+    "quadratic_1e6": "jaxlab.tasks.quadratics:quadratic_1e6",
+    "diabetes": "jaxlab.tasks.diabetes:task",
+    "breast_cancer": "jaxlab.tasks.breast_cancer:task",
+    "digits_mlp": "jaxlab.tasks.digits_mlp:task",
+    "digits_cnn": "jaxlab.tasks.digits_cnn:task",
+    "fashion_mnist_cnn": "jaxlab.tasks.fashion_mnist_cnn:task",
+    "image_coordinates": "jaxlab.tasks.image_coordinates:task",
+    "snippet_modules": "jaxlab.tasks.snippet_modules:task",
+    "word_bigrams": "jaxlab.tasks.word_bigrams:task",
+    "bytes_gpt": "jaxlab.tasks.bytes_gpt:task",
 }
 _OWN = "package.module:object of your own"
 
@@ -21,10 +30,10 @@ _OWN = "package.module:object of your own"
 def names() -> tuple[str, ...]:
     """The names of all tasks that come with jaxlab.
 
-    >>> names()
-    ('line', 'diabetes', 'breast_cancer', 'digits_mlp', 'digits_cnn', 'fashion_mnist_cnn')
+    >>> names()  # doctest: +ELLIPSIS
+    ('line', 'rosenbrock', 'quadratic_1', ...)
     """
-    return tuple(_MODULES)
+    return tuple(_TASKS)
 
 
 def get(name: str) -> Task:
@@ -39,12 +48,12 @@ def get(name: str) -> Task:
     >>> get("digit_mlp")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
       ...
-    ValueError: task = 'digit_mlp': unknown, did you mean 'digits_mlp'? Accepted are: line, diabetes, ...
+    ValueError: task = 'digit_mlp': unknown, did you mean 'digits_mlp'? Accepted are: line, rosenbrock, ...
     """
     if ":" in name:
         return load(name)
-    hyper.one_of("task", name, (*_MODULES, _OWN))
-    return importlib.import_module(_MODULES[name]).task()
+    hyper.one_of("task", name, (*_TASKS, _OWN))
+    return load(_TASKS[name])
 
 
 def load(path: str) -> Task:

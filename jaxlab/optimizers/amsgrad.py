@@ -35,8 +35,8 @@ def scale_by_amsgrad(
         d_t &= \frac{m_t / (1 - \beta_1^t)}{\sqrt{u_t / (1 - \beta_2^t)} + \epsilon}
 
     PyTorch's order: the maximum is of the raw averages and is debiased by this step's weight. The paper
-    debiases neither moment and has no eps; optax and Keras take the maximum of debiased averages, in which a
-    large first gradient, debiased by a thousand, is never forgotten.
+    debiases neither moment and has no eps; optax takes the maximum of debiased averages, in which a large
+    first gradient, debiased by a thousand, is never forgotten.
 
     Args:
       b1: decay of the mean, in [0, 1).

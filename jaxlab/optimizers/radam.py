@@ -46,7 +46,7 @@ def scale_by_radam(
         r_t = \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\rho_\infty}{(\rho_\infty - 4)(\rho_\infty - 2)\rho_t}}
 
     with :func:`average_length` :math:`\rho_t`. As in PyTorch: the paper's text rectifies from
-    :math:`\rho_t > 4`, where :math:`r_t` is near zero, its authors' code and all others from 5 (at the default b2
+    :math:`\rho_t > 4`, where :math:`r_t` is near zero, its authors' code from 5 (at the default b2
     that is step 6, not 5); the paper has no eps, PyTorch adds it to the root that is not debiased yet.
     The first steps are not normalised: they are as long as the gradient.
 

@@ -134,4 +134,4 @@ def test_slots_of_a_stack_lie_with_their_axes(kind, spec):
         updates, state = jax.jit(tx.update)(params, state, params)
         assert updates.sharding.is_equivalent_to(params.sharding, 3)
     eager, _ = tx.update(params, state, params)
-    np.testing.assert_allclose(eager, jax.jit(tx.update)(params, state, params)[0], rtol=1e-5)
+    np.testing.assert_allclose(eager, jax.jit(tx.update)(params, state, params)[0], rtol=1e-5, atol=1e-6)

@@ -12,9 +12,13 @@ from jaxlab.optimizers.adam import adam, scale_by_adam
 from jaxlab.optimizers.adamax import adamax, scale_by_adamax
 from jaxlab.optimizers.adamw import adamw
 from jaxlab.optimizers.amsgrad import amsgrad, scale_by_amsgrad
+from jaxlab.optimizers.gauss_newton import gauss_newton, scale_by_gauss_newton
+from jaxlab.optimizers.lbfgs import lbfgs, scale_by_lbfgs
+from jaxlab.optimizers.line_search import with_line_search
 from jaxlab.optimizers.lion import lion, scale_by_lion
 from jaxlab.optimizers.momentum import momentum, nesterov, scale_by_momentum
 from jaxlab.optimizers.nadam import nadam, scale_by_nadam
+from jaxlab.optimizers.newton import newton, scale_by_newton
 from jaxlab.optimizers.radam import radam, scale_by_radam
 from jaxlab.optimizers.recipe import Recipe
 from jaxlab.optimizers.registry import OptimizerInfo, get, names
@@ -31,13 +35,16 @@ __all__ = [
     "adamax",
     "adamw",
     "amsgrad",
+    "gauss_newton",
     "get",
     "gradient_descent",
+    "lbfgs",
     "lion",
     "momentum",
     "nadam",
     "names",
     "nesterov",
+    "newton",
     "radam",
     "rmsprop",
     "scale_by_adadelta",
@@ -46,10 +53,14 @@ __all__ = [
     "scale_by_adam",
     "scale_by_adamax",
     "scale_by_amsgrad",
+    "scale_by_gauss_newton",
+    "scale_by_lbfgs",
     "scale_by_lion",
     "scale_by_momentum",
     "scale_by_nadam",
+    "scale_by_newton",
     "scale_by_radam",
     "scale_by_rms",
     "sgd",
+    "with_line_search",
 ]

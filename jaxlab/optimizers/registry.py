@@ -19,14 +19,23 @@ from jaxlab.optimizers.adam import adam
 from jaxlab.optimizers.adamax import adamax
 from jaxlab.optimizers.adamw import adamw
 from jaxlab.optimizers.amsgrad import amsgrad
+from jaxlab.optimizers.gauss_newton import gauss_newton
+from jaxlab.optimizers.lbfgs import lbfgs
+from jaxlab.optimizers.line_search import NEEDS
 from jaxlab.optimizers.lion import lion
 from jaxlab.optimizers.momentum import momentum, nesterov
 from jaxlab.optimizers.nadam import nadam
+from jaxlab.optimizers.newton import newton
 from jaxlab.optimizers.radam import radam
 from jaxlab.optimizers.rmsprop import rmsprop
 from jaxlab.optimizers.sgd import gradient_descent, sgd
 
-STATIC = frozenset({"nesterov", "centered", "decay_mask", "relative_step", "min_factored", "layer_axes", "state_dtype"})
+STATIC = frozenset(
+    {
+        *("nesterov", "centered", "decay_mask", "relative_step", "min_factored", "layer_axes", "state_dtype"),
+        *("memory_size", "line_search"),
+    }
+)
 """Parameters of the factories that are structure, never traced. All others are numbers."""
 
 
@@ -78,6 +87,9 @@ _ADAM_SPACE: SearchSpace = {
     "b1": OneMinusLog(0.5, 0.98),
     "b2": OneMinusLog(0.9, 0.996),
 }
+# Lengths that a line search tries first; 1 is the step these methods are made for.
+_SECOND_ORDER_SPACE: SearchSpace = {"learning_rate": LogUniform(1e-1, 1.0)}
+_DAMPED_SPACE: SearchSpace = {**_SECOND_ORDER_SPACE, "damping": LogUniform(1e-8, 1e-1)}
 
 _OPTIMIZERS = {
     info.name: info
@@ -129,6 +141,30 @@ _OPTIMIZERS = {
             "Chen et al. 2023, arXiv:2302.06675",
             {"learning_rate": LogUniform(1e-5, 3e-3), "weight_decay": LogUniform(5e-2, 10.0)},
             needs_params=True,
+        ),
+        OptimizerInfo(
+            "newton",
+            newton,
+            "Newton 1685, Raphson 1690; Dauphin et al. 2014, arXiv:1406.2572",
+            _DAMPED_SPACE,
+            needs_params=True,
+            needs=(*NEEDS, "hvp_fn"),
+        ),
+        OptimizerInfo(
+            "gauss_newton",
+            gauss_newton,
+            "Gauss 1809; Levenberg 1944; Marquardt 1963",
+            _DAMPED_SPACE,
+            needs_params=True,
+            needs=(*NEEDS, "residual_fn"),
+        ),
+        OptimizerInfo(
+            "lbfgs",
+            lbfgs,
+            "Nocedal 1980; Liu and Nocedal 1989",
+            _SECOND_ORDER_SPACE,
+            needs_params=True,
+            needs=NEEDS,
         ),
     )
 }

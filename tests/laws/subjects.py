@@ -13,11 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxlab import optimizers, regularizers, schedules
 from jaxlab.core import hyper
 
 ALTERNATIVES = {
+    "line_search": "none",
+    "memory_size": 3,
     "nesterov": True,
     "centered": True,
     "decay_mask": "matrices",
@@ -53,6 +56,10 @@ LOSS_DRIVEN = {
     ),
 }
 """Loss-driven schedules whose defaults do not show in a few steps: label, numbers, and numbers that are kept."""
+
+
+COUPLED = ("gauss_newton", "lbfgs", "newton")
+"""What computes one direction for all leaves at once: leaving one out changes how the others are rounded."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,27 +103,41 @@ def objective(gradient, params) -> dict:
     full = hyper.arithmetic_dtype()
     present = [i for i, g in enumerate(jax.tree.leaves(gradient, is_leaf=_is_absent)) if g is not None]
 
-    def flat(values):
-        leaves = jax.tree.leaves(values, is_leaf=_is_absent)
-        parts = [jnp.ravel(leaves[i]).astype(full) for i in present]
-        return jnp.concatenate([jnp.zeros(0, full), *parts])
+    def leaves(values):
+        column = jax.tree.leaves(values, is_leaf=_is_absent)
+        return [jnp.asarray(column[i], full) for i in present]
 
-    here, slope = (flat(gradient) * 0, flat(gradient)) if params is None else (flat(params), flat(gradient))
+    slopes = leaves(gradient)
+    here = [0 * g for g in slopes] if params is None else leaves(params)
+
+    def off(x):
+        return [a - p + g for a, p, g in zip(leaves(x), here, slopes, strict=True)]
+
+    def half_square(values):
+        return sum((jnp.sum(jnp.square(leaf)) for leaf in values), jnp.zeros((), full)) / 2
 
     def residual_fn(x):
-        return jnp.sqrt(slope.size / 2) * (flat(x) - here + slope)
+        flat = jnp.concatenate([jnp.zeros(0, full), *(jnp.ravel(_whole(leaf)) for leaf in off(x))])
+        return jnp.sqrt(flat.size / 2) * flat
 
     def value_fn(x):
-        return jnp.sum(jnp.square(flat(x) - here + slope)) / 2
+        return half_square(off(x))
 
     return {
-        "value": jnp.sum(jnp.square(slope)) / 2,
+        "value": half_square(slopes),
         "grad": gradient,
         "value_fn": value_fn,
         "grad_fn": jax.grad(value_fn),
         "hvp_fn": lambda x, vector: vector,
         "residual_fn": residual_fn,
     }
+
+
+def _whole(leaf):
+    """On explicit mesh axes only what lies on every device can be flattened."""
+    place = jax.typeof(leaf).sharding
+    explicit = AxisType.Explicit in place.mesh.axis_types
+    return jax.sharding.reshard(leaf, NamedSharding(place.mesh, PartitionSpec())) if explicit else leaf
 
 
 def with_objective(tx, needs: tuple[str, ...]) -> optax.GradientTransformationExtraArgs:
@@ -139,7 +160,9 @@ def _optimizers() -> Iterator[Subject]:
         numbers = {key: value for key, value in info.hyperparams.items() if value is not None}
         optional = {key: OFF_BY_DEFAULT[key] for key in info.hyperparams if key not in numbers}
         # A weight decay of zero by default would hide the decay from the laws.
-        numbers = {"learning_rate": 0.1} | numbers | ({"weight_decay": 0.1} if "weight_decay" in numbers else {})
+        # A line search tries the whole step first: the synthetic objective's minimum, at a rate of 1.
+        rate = 1.0 if "value_fn" in info.needs else 0.1
+        numbers = {"learning_rate": rate} | numbers | ({"weight_decay": 0.1} if "weight_decay" in numbers else {})
 
         def subject(label, static, hyperparams, name=name, info=info):
             return Subject(

@@ -55,7 +55,8 @@ def test_an_absent_gradient_gives_an_absent_update(subject):
     updates, after = tx.update({"v": None, "w": jnp.ones((3, 4))}, state, params)
     wanted, _ = tx.update(params, state, params)
     assert updates["v"] is None
-    np.testing.assert_array_equal(updates["w"], wanted["w"])
+    rounding = 1e-6 if subject.name.split("-")[0] in subjects.COUPLED else 0.0
+    np.testing.assert_allclose(updates["w"], wanted["w"], rtol=rounding, atol=0.0)
     assert subjects.types(after) == subjects.types(state)
 
 

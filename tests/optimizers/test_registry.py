@@ -62,6 +62,9 @@ STATE_BYTES = {
     "adafactor": 8 / 1024,
     "adamw": 8,
     "lion": 4,
+    "newton": 0,
+    "gauss_newton": 0,
+    "lbfgs": 88,
 }
 
 

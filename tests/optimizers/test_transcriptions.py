@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +45,10 @@ SETTINGS = {
     "adamw": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4, "weight_decay": 0.2}],
     "lion": [{}, {"b1": 0.8, "b2": 0.93, "weight_decay": 0.2}],
 }
+
+# What sees all parameters at once, and more than their gradient, has no transcription of one array: it is checked,
+# mutants and all, in a module of its own.
+WHOLE_TREE = ("newton", "gauss_newton", "lbfgs")
 
 SHAPES = {"scalar": (), "vector": (7,), "matrix": (3, 4), "kernel": (2, 2, 2, 3)}
 
@@ -135,7 +140,16 @@ def dtype(request):
 
 
 def test_every_optimizer_has_a_transcription_and_mutants():
-    assert set(REFERENCES) == set(MUTANTS) == set(SETTINGS) == set(optimizers.names())
+    assert set(REFERENCES) == set(MUTANTS) == set(SETTINGS)
+    assert {*REFERENCES, *WHOLE_TREE} == set(optimizers.names())
+    assert not set(REFERENCES) & set(WHOLE_TREE)
+
+
+@pytest.mark.parametrize("name", WHOLE_TREE)
+def test_what_is_not_checked_here_is_checked_in_its_own_module(name):
+    own = pathlib.Path(__file__).with_name(f"test_{name}.py").read_text()
+    for test in ("test_agrees_with_the_transcription", "test_refuses_the_mutant"):
+        assert f"def {test}(" in own
 
 
 @pytest.mark.parametrize("name", REFERENCES)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,10 @@ def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("line") / "out"
     experiment.run(experiment.prepare(with_changes(out=out)))
     return out
+
+
+def load(folder) -> Any:
+    return report.load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +87,7 @@ def test_the_excess_is_the_loss_above_the_least(points):
 
 
 def test_the_page_has_the_closed_form_and_every_method_arrives(folder, points):
-    results = report.load(folder)
+    results = load(folder)
     numbers = {number["name"]: number for number in results["numbers"]}
     slope, intercept, _ = least_squares(*points)
     assert numbers["slope"]["value"] == pytest.approx(slope, rel=1e-10)
@@ -105,7 +110,7 @@ def test_the_page_has_the_closed_form_and_every_method_arrives(folder, points):
 def test_gradient_descent_takes_the_steps_of_a_transcription(folder, points):
     # From the same start, in plain NumPy.
     x, y = points
-    table = report.load(folder)["sections"][1]["tables"][0]
+    table = load(folder)["sections"][1]["tables"][0]
     row = dict(zip(table["columns"], table["rows"][0], strict=True))
     assert row["Method"] == "gradient descent"
     plan = experiment.prepare(with_changes(out=folder / "no"))
@@ -133,8 +138,8 @@ def test_a_rate_is_chosen_for_speed_among_those_that_settle():
 def test_what_does_not_arrive_is_named(tmp_path):
     config = with_changes(methods=("full batch: momentum",), full_steps=10, out=tmp_path / "out")
     experiment.run(experiment.prepare(config))
-    assert report.load(tmp_path / "out")["verdict"].startswith("0 of 1 methods reach")
-    assert "not full batch: momentum" in report.load(tmp_path / "out")["verdict"]
+    assert load(tmp_path / "out")["verdict"].startswith("0 of 1 methods reach")
+    assert "not full batch: momentum" in load(tmp_path / "out")["verdict"]
 
 
 def test_all_methods_of_the_texts_are_there():
@@ -170,5 +175,5 @@ def test_bad_input_is_refused_before_anything_is_compiled_or_written(changes, me
 def test_the_same_study_has_the_same_numbers(folder, tmp_path):
     config = with_changes(methods=SMALL.methods[2:], out=tmp_path / "again")
     experiment.run(experiment.prepare(config))
-    again, before = (json.dumps(report.load(at)["sections"][-1]) for at in (tmp_path / "again", folder))
+    again, before = (json.dumps(load(at)["sections"][-1]) for at in (tmp_path / "again", folder))
     assert again == before

@@ -86,7 +86,7 @@ def test_donation_leaves_the_callers_arrays_alone(params, batch):
 def test_the_program_writes_the_whole_state_in_place(name, params, batch):
     build = jaxlab.optimizers.Recipe(name).build
     state = init_state(params, build, {"learning_rate": 0.1}, key=KEY, ema_decay=0.9)
-    compiled = make_train_step(quadratic, build).lower(state, batch).compile()
+    compiled = make_train_step(Squares(), build).lower(state, batch).compile()
     # The hyperparameters and the key pass through unchanged; they, too, keep their memory.
     state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state._replace(key=jax.random.key_data(state.key))))
     assert compiled.memory_analysis().alias_size_in_bytes == state_bytes

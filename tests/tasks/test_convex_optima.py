@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 def penalised(loss, params):
     """The loss with a penalty on matrices; biases are free, as in scikit-learn."""
-    return loss + regularizers.get("l2").penalty(params, STRENGTH, mask="matrices")
+    return loss + regularizers.l2_penalty(params, STRENGTH, mask="matrices")
 
 
 def descend(task, loss, steps, optimizer="lbfgs", **numbers):

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxlab import optimizers, regularizers, schedules
@@ -225,6 +226,14 @@ ROUNDED = tuple(subject for subject in SUBJECTS if subject.name == "adam-state_d
 # State with fewer axes than its parameter, for the law of layouts.
 FACTORED = tuple(subject for subject in SUBJECTS if subject.name == "adafactor-min_factored=2")
 DISTINCT = (*(subject for subject in SUBJECTS if not subject.low_bit), *ROUNDED)
+
+
+def stand_trial(subjects: tuple[Subject, ...]):
+    """Decorates a law: one test for each subject, those with static arguments off their defaults marked as variants."""
+    marks = [() if subject.plain else pytest.mark.variant for subject in subjects]
+    params = [pytest.param(one, id=one.name, marks=mark) for one, mark in zip(subjects, marks, strict=True)]
+    return pytest.mark.parametrize("subject", params)
+
 
 # The one tree: every rank from 0 to 5, a size of zero, every pair of dtypes that gradient and parameter have.
 _LEAVES = {

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from laws.subjects import COUPLED, FACTORED, PLAIN, ROUNDED
+from laws.subjects import COUPLED, FACTORED, PLAIN, ROUNDED, stand_trial
 
-every = pytest.mark.parametrize("subject", PLAIN + ROUNDED + FACTORED, ids=lambda subject: subject.name)
+every = stand_trial(PLAIN + ROUNDED + FACTORED)
 
 LAYOUT = {
     "data": P(),

@@ -6,15 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pytest
 from laws import subjects
-from laws.subjects import DISTINCT, SUBJECTS, assert_near
+from laws.subjects import DISTINCT, SUBJECTS, assert_near, stand_trial
 
 from jaxlab.core import hyper
 from jaxlab.schedules.learning_rate import effective_learning_rate
 
-every = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
-every_distinct = pytest.mark.parametrize("subject", DISTINCT, ids=lambda subject: subject.name)
+every = stand_trial(SUBJECTS)
+every_distinct = stand_trial(DISTINCT)
 
 # RAdam's first five steps are plain momentum.
 GRADIENTS = [subjects.gradients(seed) for seed in range(7)]

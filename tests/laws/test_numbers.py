@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from laws import subjects
-from laws.subjects import AT_REST, SUBJECTS, types
+from laws.subjects import AT_REST, SUBJECTS, stand_trial, types
 
-every = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
+every = stand_trial(SUBJECTS)
 
 
 @every

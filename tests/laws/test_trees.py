@@ -9,10 +9,10 @@ import pytest
 from flax import nnx
 from flax.training.train_state import TrainState
 from laws import subjects
-from laws.subjects import PLAIN, SUBJECTS
+from laws.subjects import PLAIN, SUBJECTS, stand_trial
 
-every = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
-plain = pytest.mark.parametrize("subject", PLAIN, ids=lambda subject: subject.name)
+every = stand_trial(SUBJECTS)
+plain = stand_trial(PLAIN)
 
 
 @every

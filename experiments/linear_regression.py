@@ -222,7 +222,7 @@ def section_of(batch: str, outcomes: list[Outcome]) -> Section:
     ]
     return {
         "title": f"{batch.capitalize()}: {first.steps:,} steps, {first.batch_size} a batch",
-        "text": [f"A method has arrived when the excess loss of every run ends below {ARRIVED[batch]:g}."],
+        "text": [f"A method has arrived when the excess loss of every run ends below {ARRIVED[batch]:.0e}."],
         "tables": [
             {
                 "title": f"Worst of {len(outcomes[0].ends)} seeds; slope and intercept are those of the worst.",

@@ -52,7 +52,7 @@ class Misprint:
 
     Attributes:
       name: short.
-      text: which of the five, in their order.
+      text: which of the five, as they are numbered.
       printed, right: what the text says and what is so, in words and formulas.
       instead: jaxlab's call.
       show: computes what decides.
@@ -78,7 +78,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
     return [
         Misprint(
             "Adam's step size",
-            "3",
+            "text 3",
             "The rate of step t is 1 / ((1 - b1^t) m_0), with m_0 the first moment before the first step.",
             "m_0 is 0, so the first step is infinite. The paper divides both moments by 1 - b^t and multiplies by a "
             "learning rate, which the printed formula lacks. Without the correction of both moments steps are up to "
@@ -88,7 +88,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "never stuck in a local minimum",
-            "3",
+            "text 3",
             "Gradient descent does not get stuck in local minima, because it always follows the steepest descent.",
             "It goes down into the valley where it starts, and stays there, best or not. What helps is to start often "
             "and keep the best.",
@@ -97,16 +97,16 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "Adam and RMSprop as second-order methods",
-            "3",
+            "text 3",
             "They use second derivatives, which v averages: v = b2 v + (1 - b2) g^2.",
             "v averages the squared gradient, a first derivative. Multiply the loss by 10: second derivatives grow 10 "
-            "times, v 100 times. Methods with second derivatives solve a quadratic in one step, however it is rotated.",
+            "times, v 100 times. Newton's method solves a quadratic in one step, however it is rotated.",
             "jaxlab.optimizers.newton(), gauss_newton(), lbfgs()",
             functools.partial(runs.second_order, clock),
         ),
         Misprint(
             "RMSprop's rate as fixed",
-            "3",
+            "text 3",
             "RMSprop differs from Adam in that its learning rate is fixed.",
             "Its own formula, alpha / (sqrt(s_t) + eps), changes with every gradient. What Adam adds is momentum and "
             "the correction of both averages.",
@@ -115,7 +115,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "the random slice",
-            "1",
+            "text 1",
             "A batch of m examples is X[r : r + m] with r drawn below m, and a column of m ones is put before it.",
             "With all 100 examples as m, only r = 0 gives m rows; every other slice runs past the data and does not "
             "fit the ones. With m = 32, batches lie within the first 63 rows. Before that the code stops: m was made "
@@ -125,7 +125,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "the regularization function",
-            "1",
+            "text 1",
             "It returns sum(theta^2) / 2m + lambda sum(theta^2) / 2m.",
             "The first term should be the loss: as it stands a penalty remains where lambda is 0, and the data do not "
             "occur. And m is defined nowhere, so the function stops with a NameError.",
@@ -134,7 +134,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "dynamic gradient descent",
-            "1",
+            "text 1",
             "The code is to adjust the rate to the loss, alpha_t = alpha f(J), and takes a decay as an argument.",
             "It uses alpha / sqrt(number of steps) throughout: no loss is computed, and the decay is never used.",
             "jaxlab.optimizers.gradient_descent(jaxlab.schedules.loss_driven(alpha, f=f))",
@@ -142,7 +142,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "an epoch of one batch",
-            "3",
+            "text 3",
             "The linear regression trains for 1,000 epochs, in each of which it takes one random batch of 32.",
             "An epoch is a pass over all 100 examples: 1,000 such batches are 320 of them. And as printed the class "
             "stops: a vector of 100 numbers and one weight have no dot product.",
@@ -151,7 +151,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "the table of step decay",
-            "4",
+            "text 4",
             "From 0.01, a tenth after every 1,000: 0.001 at epoch 1000, the first epoch being 1.",
             "Counted from 1, the first 1,000 epochs are 1 to 1000, and 0.001 begins with epoch 1001.",
             "jaxlab.schedules.step_decay(0.01, every=1000)",
@@ -159,7 +159,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "the table of exponential decay",
-            "4",
+            "text 4",
             "0.99 with a step size of 1,000: 0.0099 at epoch 2, about 0.0037 at epoch 1000.",
             "0.99 at every epoch, as the second row has it, gives 4.4e-7 at epoch 1000; 0.0037 belongs to epoch 100. "
             "0.99 in every 1,000, as the step size says, would give 0.0099 there.",
@@ -168,7 +168,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "the table of cosine decay",
-            "4",
+            "text 4",
             "From 0.01 to 0 in 10,000: 0.009945 at epoch 2, about 0.0001 at epoch 10000.",
             "A cosine begins and ends flat: 0.00999999975 at epoch 2, 2.5e-10 at epoch 10000.",
             "jaxlab.schedules.cosine(0.01, total_steps=10000)",
@@ -176,7 +176,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "zeros from the L1 step",
-            "1 and 4",
+            "texts 1 and 4",
             "Descent along the gradient of loss and L1 penalty makes some weights zero.",
             "The penalty's optimum has zeros, but steps along its gradient jump across them. The proximal step, which "
             "stops at zero, reaches them.",
@@ -185,7 +185,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "too large a learning rate",
-            "2 and 3",
+            "texts 2 and 3",
             "It makes the model converge too fast, or overfit.",
             "Overfitting is a low training loss. Above 2 / L, with L the largest curvature, the training loss itself "
             "grows without bound; here 1% above.",
@@ -194,7 +194,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "sums over workers and machines",
-            "5",
+            "text 5",
             "Data parallelism: the gradient is the sum of the workers' gradients. Model parallelism: theta is the sum "
             "of the pieces theta_j that the machines hold.",
             "The loss is a mean, so its gradient is the mean of theirs: with the sum the greatest stable learning rate "
@@ -204,7 +204,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "mixed precision as a plain step",
-            "5",
+            "text 5",
             "Parameters are updated by theta - alpha gradient, in whatever precision they have.",
             "In bfloat16 1 - 0.001 rounds to 1, and parameters never move. Mixed precision keeps them in float32 and "
             "computes in bfloat16; that is all there is to it, and the formula lacks it.",
@@ -213,7 +213,7 @@ def misprints_of(config: Config, clock: Stopwatch) -> list[Misprint]:
         ),
         Misprint(
             "log loss for regression",
-            "2",
+            "text 2",
             "Log loss is for regression and takes the difference of logarithms.",
             "Log loss is the cross entropy of two classes. A difference of logarithms needs targets above 0, which "
             "a regression may not have.",
@@ -253,19 +253,18 @@ def verdict_of(all_shown: list[tuple[Misprint, Shown]]) -> str:
     wrong = [misprint.name for misprint, shown in all_shown if shown.wrong]
     stands = [misprint.name for misprint, shown in all_shown if not shown.wrong]
     rest = f" Not shown to be wrong: {', '.join(stands)}." if stands else ""
-    count = f"{len(wrong)} statements of the texts are wrong; each is shown by a number."
-    return f"{count} They are: {', '.join(wrong)}.{rest}"
+    return f"{len(wrong)} statements of the texts are wrong; each is shown by a number: {', '.join(wrong)}.{rest}"
 
 
 def overview(all_shown: list[tuple[Misprint, Shown]]) -> Section:
     """All statements in one table."""
     return {
         "title": "All at a glance",
-        "text": ["Each statement implies a number; beside it is the one that comes out."],
+        "text": [],
         "tables": [
             {
-                "title": "The statements, which text has them, and the number that decides.",
-                "columns": ["Statement", "Text", "What is counted", "Implied", "Found", "Unit"],
+                "title": "Each statement implies a number; beside it is the one that comes out.",
+                "columns": ["Statement", "In", "What is counted", "Implied", "Found", "Unit"],
                 "rows": [
                     [misprint.name, misprint.text, found["name"], float(shown.implied), found["value"], found["unit"]]
                     for misprint, shown in all_shown
@@ -282,7 +281,7 @@ def section_of(misprint: Misprint, shown: Shown) -> Section:
     return {
         "title": misprint.name[0].upper() + misprint.name[1:],
         "text": [
-            f"Printed (text {misprint.text}): {misprint.printed}",
+            f"Printed in {misprint.text}: {misprint.printed}",
             f"Right: {misprint.right}",
             f"In jaxlab: {misprint.instead}",
         ],

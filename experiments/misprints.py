@@ -253,9 +253,7 @@ def verdict_of(all_shown: list[tuple[Misprint, Shown]]) -> str:
     wrong = [misprint.name for misprint, shown in all_shown if shown.wrong]
     stands = [misprint.name for misprint, shown in all_shown if not shown.wrong]
     rest = f" Not shown to be wrong: {', '.join(stands)}." if stands else ""
-    return (
-        f"{len(wrong)} statements of the texts are wrong, each shown by a number. They are: {', '.join(wrong)}.{rest}"
-    )
+    return f"{len(wrong)} statements of the texts are wrong, each shown by a number. These: {', '.join(wrong)}.{rest}"
 
 
 def overview(all_shown: list[tuple[Misprint, Shown]]) -> Section:

@@ -36,9 +36,7 @@ def test_the_page_has_every_statement_and_says_how_many_are_wrong(folder):
     results = json.loads((folder / "results.json").read_text())
     statements = experiment.misprints_of(experiment.Config(), Stopwatch())
     assert len(statements) == 16
-    assert results["verdict"].startswith(
-        "16 statements of the texts are wrong, each shown by a number. They are: Adam's"
-    )
+    assert results["verdict"].startswith("16 statements of the texts are wrong, each shown by a number. These: Adam's")
     table = results["sections"][0]["tables"][0]
     assert [row[0] for row in table["rows"]] == [statement.name for statement in statements]
     assert len(results["sections"]) == 17

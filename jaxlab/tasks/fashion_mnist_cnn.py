@@ -27,8 +27,8 @@ def task() -> Task:
     """70,000 images of clothes, 28 x 28 grey pixels, the official 10,000 of them for the test.
 
     The default recipe was chosen on validation. ``python -m experiments.train --task fashion_mnist_cnn`` reached 0.9243
-    on the test, stored as ``benchmarks/results/cpu-2-cores/train-fashion_mnist_cnn.json``; with seeds 1 and 2 0.9248 and
-    0.9230. 4,200 steps, about ten epochs, take five minutes on two CPU cores that have nothing else to do.
+    on the test, stored as ``benchmarks/results/cpu-2-cores/train-fashion_mnist_cnn.json``; with seeds 1 and 2 0.9248
+    and 0.9230. 4,200 steps, about ten epochs, take five minutes on two CPU cores that have nothing else to do.
     """
     pool, test = jax.tree.map(jnp.asarray, fashion_mnist())
     return Task(

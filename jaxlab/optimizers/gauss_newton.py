@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from jaxlab.core import hyper
 from jaxlab.core.chain import chain
@@ -65,14 +65,7 @@ def scale_by_gauss_newton(damping: hyper.Scalar = 0.0) -> optax.GradientTransfor
         here = dense.vector(params)
         count = jax.eval_shape(residuals, here).size
         jacobian = (jax.jacfwd if dense.size <= count else jax.jacrev)(residuals)(here)
-        _, singular, basis = jnp.linalg.svd(jacobian, full_matrices=False)
-        kept = singular > max(count, dense.size) * jnp.finfo(full).eps * jnp.max(singular)
-        # Where A is not finite neither is the direction: a step that skips such shall see it.
-        kept |= jnp.isnan(singular)
-        curvature = jnp.where(kept, 2 / count * singular**2 + damping, 1.0)
-        along = jnp.matmul(basis, dense.vector(updates), precision="highest")
-        direction = jnp.matmul(jnp.where(kept, along / curvature, 0.0), basis, precision="highest")
-        return dense.update(direction), state
+        return dense.update(_solve(jacobian, dense.vector(updates), damping)), state
 
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
@@ -107,3 +100,14 @@ def gauss_newton(
     [1.0, 1.0]
     """
     return chain(scale_by_gauss_newton(damping), with_line_search(scale_by_learning_rate(learning_rate), line_search))
+
+
+@jax.jit
+def _solve(jacobian: Float[Array, "m n"], g: Float[Array, " n"], damping: Float[Array, ""]) -> Float[Array, " n"]:
+    _, singular, basis = jnp.linalg.svd(jacobian, full_matrices=False)
+    kept = singular > max(jacobian.shape) * jnp.finfo(g.dtype).eps * jnp.max(singular)
+    # Where the Jacobian is not finite neither is the direction: a step that skips such shall see it.
+    kept |= jnp.isnan(singular)
+    curvature = jnp.where(kept, 2 / len(jacobian) * singular**2 + damping, 1.0)
+    along = jnp.matmul(basis, g, precision="highest")
+    return jnp.matmul(jnp.where(kept, along / curvature, 0.0), basis, precision="highest")

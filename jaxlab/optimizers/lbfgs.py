@@ -23,7 +23,7 @@ class LbfgsState(NamedTuple):
 
     Attributes:
       params: the parameters of the last step.
-      grads: their gradient.
+      grads: their gradient; zero before the first.
       steps: the last differences of parameters :math:`s_i`, divided by :math:`\sqrt{s_i^\top y_i}`; each
         parameter's axes and then one of the memory, the oldest first, zero where there is none yet.
       changes: the differences of gradients :math:`y_i`, divided by the same number.
@@ -105,7 +105,9 @@ def scale_by_lbfgs(memory_size: int = 10, *, restart: bool = False) -> optax.Gra
 
         x, g = vector(params), vector(updates)
         s = [new - old for new, old in zip(x, vector(state.params), strict=True)]
-        y = [new - old for new, old in zip(g, vector(state.grads), strict=True)]
+        # Before the first step there is no gradient to compare with, and the parameters may not be those of init.
+        began = _largest(vector(state.grads)) != 0
+        y = [jnp.where(began, new - old, 0.0) for new, old in zip(g, vector(state.grads), strict=True)]
         steps, changes = _remember(vector(state.steps), vector(state.changes), s, y, restart)
         direction = _two_loops(g, _by_pair(steps), _by_pair(changes), memory_size)
         return tree.cast_like(put(updates, direction), updates), LbfgsState(
@@ -149,6 +151,8 @@ def lbfgs(
     )
 
 
+# One program each where a caller runs op by op; inside a compiled step they are part of it.
+@functools.partial(jax.jit, static_argnames="restart")
 def _remember(steps: Vector, changes: Vector, s: Vector, y: Vector, restart: bool) -> tuple[Vector, Vector]:
     """The memory with the pair (s, y) as its newest, where that is usable."""
     s_size, y_size = _largest(s), _largest(y)
@@ -175,6 +179,7 @@ def _remember(steps: Vector, changes: Vector, s: Vector, y: Vector, restart: boo
     return appended(steps, _times(s_scale, s_unit)), appended(changes, _times(y_scale, y_unit))
 
 
+@functools.partial(jax.jit, static_argnames="memory_size")
 def _two_loops(g: Vector, steps: Vector, changes: Vector, memory_size: int) -> Vector:
     """H g from pairs on a leading axis whose s.y is 1: a pair of zeros changes nothing."""
 

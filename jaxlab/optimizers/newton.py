@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from jaxlab.core import hyper
 from jaxlab.core.chain import chain
@@ -58,13 +58,8 @@ def scale_by_newton(damping: hyper.Scalar = 0.0) -> optax.GradientTransformation
         def product(vector: Array) -> Array:
             return dense.vector(extra["hvp_fn"](params, dense.tangent(vector)))
 
-        full = hyper.arithmetic_dtype()
-        rows = jax.vmap(product)(jnp.eye(dense.size, dtype=full))
-        eigenvalues, basis = jnp.linalg.eigh((rows + rows.T) / 2, symmetrize_input=False)
-        sizes = jnp.abs(eigenvalues)
-        floor = jnp.maximum(jnp.finfo(full).eps * jnp.max(sizes), jnp.finfo(full).tiny)
-        along = jnp.matmul(dense.vector(updates), basis, precision="highest")
-        direction = jnp.matmul(basis, along / (jnp.maximum(sizes, floor) + damping), precision="highest")
+        rows = jax.vmap(product)(jnp.eye(dense.size, dtype=hyper.arithmetic_dtype()))
+        direction = _solve(rows, dense.vector(updates), damping)
         return dense.update(direction), state
 
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
@@ -101,3 +96,13 @@ def newton(
     (True, 2.0)
     """
     return chain(scale_by_newton(damping), with_line_search(scale_by_learning_rate(learning_rate), line_search))
+
+
+@jax.jit
+def _solve(hessian: Float[Array, "n n"], g: Float[Array, " n"], damping: Float[Array, ""]) -> Float[Array, " n"]:
+    eigenvalues, basis = jnp.linalg.eigh((hessian + hessian.T) / 2, symmetrize_input=False)
+    sizes = jnp.abs(eigenvalues)
+    precision = jnp.finfo(g.dtype)
+    floor = jnp.maximum(precision.eps * jnp.max(sizes), precision.tiny)
+    along = jnp.matmul(g, basis, precision="highest")
+    return jnp.matmul(basis, along / (jnp.maximum(sizes, floor) + damping), precision="highest")

@@ -32,6 +32,9 @@ ALTERNATIVES = {
 }
 """The other value of each static argument: one subject each, beside the one with the defaults."""
 
+BESIDE = {"memory_size": {"line_search": "none"}}
+"""What such a subject goes without: the search is the same whatever it follows, and slow to compile."""
+
 OFF_BY_DEFAULT = {"momentum": 0.8}
 """Numbers whose default is None: what they are when they are on."""
 
@@ -180,7 +183,8 @@ def _optimizers() -> Iterator[Subject]:
         for key, value in optional.items():
             yield subject(f"-{key}", {}, numbers | {key: value})
         for key in info.static:
-            yield subject(f"-{key}={ALTERNATIVES[key]}", {key: ALTERNATIVES[key]}, numbers | optional)
+            static = {key: ALTERNATIVES[key]} | BESIDE.get(key, {})
+            yield subject(f"-{key}={ALTERNATIVES[key]}", static, numbers | optional)
 
 
 def _regularizers() -> Iterator[Subject]:

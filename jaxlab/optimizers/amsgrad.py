@@ -26,7 +26,7 @@ class MaxMoments(NamedTuple, Generic[T]):
 def scale_by_amsgrad(
     b1: hyper.Scalar = 0.9, b2: hyper.Scalar = 0.999, eps: hyper.Scalar = 1e-8, *, state_dtype: str = "float32"
 ) -> optax.GradientTransformationExtraArgs:
-    r"""AMSGrad's direction: Adam's over the largest mean square so far, so that no step grows again.
+    r"""AMSGrad's direction: Adam's over the largest mean square so far, so that, debiasing aside, no rate grows again.
 
     .. math::
         m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g_t &\quad

@@ -36,8 +36,12 @@ def with_line_search(
     :math:`t \mapsto J(\theta + t u)`. Where the step leads uphill, or no length is found that does not raise the
     loss by more than rounding, the step is zero.
 
-    The loss is that of the current batch, at the start and at every trial. Parameters of low precision make it a
-    staircase on which short steps show no decrease: keep them in float32.
+    The loss is that of the current batch, at the start and at every trial, and nothing else. It does not know of a
+    penalty whose gradient a transform adds (:func:`~jaxlab.regularizers.l2` and its kin): where that one pulls up
+    the loss the search stops, short of the minimum of both. Such a penalty goes into the loss, as
+    :func:`~jaxlab.regularizers.l2_penalty`.
+
+    Parameters of low precision make the loss a staircase on which short steps show no decrease: keep them in float32.
 
     Args:
       step_down: a transform that ends in a step down, such as ``scale_by_learning_rate``.
@@ -48,7 +52,8 @@ def with_line_search(
       the one that was taken, :math:`t \alpha`. Its ``update`` needs the parameters and :data:`NEEDS`.
 
     Raises:
-      ValueError: an unknown search; from ``update``, something that it needs is missing.
+      ValueError: an unknown search; from ``update``, something that it needs is missing, or updates of a part of
+        the parameters alone.
 
     >>> loss = lambda x: jnp.sum(x**4)
     >>> tx, x = with_line_search(optax.scale(-1.0), "backtracking"), jnp.array([1.0])
@@ -63,7 +68,14 @@ def with_line_search(
     def update(
         updates: PyTree, state: optax.OptState, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, optax.OptState]:
-        require(f'line_search = "{line_search}"', params, extra, NEEDS)
+        who = f'line_search = "{line_search}"'
+        require(who, params, extra, NEEDS)
+        given, own = (jax.tree.structure(values, is_leaf=_is_none) for values in (extra["grad"], updates))
+        if given != own:
+            raise ValueError(
+                f"grad is a tree {given}, the updates are {own}: {who} follows the loss of all parameters; accepted is "
+                "the same tree, so not a part of one as optax.masked and optax.partition make it"
+            )
         step, after = step_down.update(updates, state, params, **extra)
         factor = _factor(line_search, step, params, extra)
 

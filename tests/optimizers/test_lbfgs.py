@@ -109,6 +109,15 @@ def test_a_gradient_that_is_not_finite_is_forgotten():
     np.testing.assert_array_equal(after, kept)
 
 
+def test_the_first_step_may_be_from_other_parameters_than_init_s():
+    """Weights that are loaded later: from there to here no gradient changed."""
+    curvature, x = jnp.array([1.0, 10.0]), jnp.ones(2)
+    tx = scale_by_lbfgs(2)
+    direction, state = tx.update(curvature * x, tx.init(jnp.zeros(2)), x)
+    np.testing.assert_array_equal(direction, curvature * x)
+    assert not jnp.any(state.steps)
+
+
 def test_reaches_the_optimum_of_logistic_regression(x64):
     rng = np.random.default_rng(0)
     inputs, labels = rng.standard_normal((60, 5)), rng.choice([-1.0, 1.0], 60)

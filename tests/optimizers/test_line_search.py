@@ -5,7 +5,8 @@ import optax
 import pytest
 from references.descent import descend, extras, rosenbrock
 
-from jaxlab import schedules
+from jaxlab import regularizers, schedules
+from jaxlab.core.chain import chain
 from jaxlab.optimizers import lbfgs, newton, with_line_search
 from jaxlab.schedules.learning_rate import effective_learning_rate, scale_by_learning_rate
 
@@ -47,6 +48,26 @@ def test_no_step_where_none_lowers_the_loss(line_search):
     outside, _ = tx.update(grad, tx.init(x), x, **known | {"value_fn": lambda p: jnp.nan * jnp.sum(p)})
     np.testing.assert_array_equal(uphill, 0.0)
     np.testing.assert_array_equal(outside, 0.0)
+
+
+def test_a_penalty_belongs_into_the_loss(x64):
+    """From beyond the ridge's closed form: a penalty that the search knows of, and the wrong way, one it does not."""
+    curvature, strength = jnp.array([1.0, 10.0]), 1.0
+    loss = lambda x: jnp.sum(curvature * (x - 1) ** 2) / 2  # noqa: E731
+    known, _ = descend(lbfgs(), lambda x: loss(x) + regularizers.l2_penalty(x, strength), jnp.full(2, 3.0), 15)
+    np.testing.assert_allclose(known[-1], curvature / (curvature + strength), atol=1e-8)
+    unknown, _ = descend(
+        chain(regularizers.l2(strength), lbfgs(line_search="backtracking")), loss, jnp.full(2, 3.0), 15
+    )
+    assert float(jnp.max(jnp.abs(unknown[-1] - known[-1]))) > 1e-2
+
+
+def test_a_part_of_the_parameters_is_refused():
+    x = {"a": jnp.ones(2), "b": jnp.ones(2)}
+    grad, known = extras(lambda p: jnp.sum(p["a"] ** 2) + jnp.sum(p["b"] ** 2), x)
+    tx = optax.masked(lbfgs(), {"a": True, "b": False})
+    with pytest.raises(ValueError, match=r"grad is a tree .* accepted is the same tree, so not a part .*optax\.masked"):
+        tx.update(grad, tx.init(x), x, **known)
 
 
 @pytest.mark.parametrize("line_search", ["zoom", "backtracking"])

@@ -48,7 +48,7 @@ RATES = {
 }
 COST = {
     "newton": "1 gradient, n Hessian products, an eigendecomposition",
-    "gauss_newton": "1 gradient, n Jacobian products, an eigendecomposition",
+    "gauss_newton": "1 gradient, n Jacobian products, a singular value decomposition",
     "lbfgs": "1 to 2 gradients",
     "momentum": "1 gradient",
     "adam": "1 gradient",

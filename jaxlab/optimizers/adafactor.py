@@ -102,7 +102,8 @@ def scale_by_adafactor(
     def update(
         leaf: Leaf, slots: FactoredMoments[Array], shared: None, t: Array
     ) -> tuple[Array, FactoredMoments[Array]]:
-        g = jnp.clip(leaf.g, -LARGEST, LARGEST)
+        # What is not finite must show: it passes.
+        g = jnp.where(jnp.isfinite(leaf.g), jnp.clip(leaf.g, -LARGEST, LARGEST), leaf.g)
 
         def average(previous: Array, new: Array) -> Array:
             return previous + t**-power * (new - previous)

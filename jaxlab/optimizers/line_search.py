@@ -34,7 +34,8 @@ def with_line_search(
     a good length, and interpolates (Nocedal and Wright, algorithms 3.5 and 3.6); near a minimum, where rounding
     hides the decrease, it judges by the slope (Hager and Zhang). Both are optax's, on the function
     :math:`t \mapsto J(\theta + t u)`. Where the step leads uphill, or no length is found that does not raise the
-    loss by more than rounding, the step is zero.
+    loss by more than rounding, the step is zero (a step that is not finite shows as NaN: Newton on a loss without
+    curvature needs damping).
 
     The loss is that of the current batch, at the start and at every trial, and nothing else. It does not know of a
     penalty whose gradient a transform adds (:func:`~jaxlab.regularizers.l2` and its kin): where that one pulls up

@@ -39,7 +39,6 @@ def box(low: Strength, high: Strength, mask: tree.Mask = None) -> optax.Gradient
     >>> (params + updates).tolist()
     [0.0, 1.0]
     """
-    accepted = "[-inf, inf]"
 
     def check(params: PyTree, lows: PyTree, highs: PyTree) -> None:
         chosen = [name for name, keep in zip(tree.names(params), tree.resolve_mask(mask, params), strict=True) if keep]
@@ -47,4 +46,4 @@ def box(low: Strength, high: Strength, mask: tree.Mask = None) -> optax.Gradient
             if not (hyper.is_traced(a) or hyper.is_traced(b)) and a > b:
                 raise ValueError(f"low = {a}, high = {b} for leaf {name!r}: accepted is low <= high")
 
-    return project(jnp.clip, {"low": (low, accepted), "high": (high, accepted)}, mask, check)
+    return project(jnp.clip, {"low": (low, "[-inf, inf)"), "high": (high, "(-inf, inf]")}, mask, check)

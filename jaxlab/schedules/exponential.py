@@ -22,7 +22,8 @@ def exponential(
       transition_steps: the length :math:`k`, at least 1. Below 1, which only a traced length can be, it
         counts as 1.
       staircase: fall at once after every ``transition_steps``, :math:`\alpha_0\, r^{\lfloor t / k \rfloor}`,
-        instead of a little at every step. The same as :func:`~jaxlab.schedules.step_decay`.
+        instead of a little at every step, :math:`k` cut to a whole number. The same as
+        :func:`~jaxlab.schedules.step_decay`.
 
     Raises:
       ValueError: a number outside its range.

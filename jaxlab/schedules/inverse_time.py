@@ -10,8 +10,8 @@ from jaxlab.schedules import clock
 def inverse_time(peak: hyper.Scalar, decay_rate: hyper.Scalar, transition_steps: hyper.Scalar = 1.0) -> hyper.Schedule:
     r"""Falls like one over the time, :math:`\alpha_t = \alpha_0 / (1 + r\, t / k)`.
 
-    It has no horizon. Its steps sum to infinity and their squares do not, so that stochastic gradient descent
-    converges to a minimum and not to a region around it, however far it starts. Keras calls it
+    It has no horizon. With a rate above 0 its steps sum to infinity and their squares do not, so that stochastic
+    gradient descent converges to a minimum and not to a region around it, however far it starts. Keras calls it
     ``InverseTimeDecay``.
 
     Args:

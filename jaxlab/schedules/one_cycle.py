@@ -26,7 +26,7 @@ def one_cycle(
 
     The two phases of PyTorch's ``OneCycleLR``, which are fastai's; the paper has three, straight ones, and
     moves the momentum against the rate. As in PyTorch the cycle's last step, :math:`T - 1`, has the final
-    value.
+    value (the peak, if all of the cycle rises).
 
     Args:
       peak: the highest value :math:`\alpha`, at least 0.

@@ -97,3 +97,9 @@ def test_bad_arguments():
         adafactor(0.1, min_factored=0)
     with pytest.raises(ValueError, match="layer_axes = 2 for leaf 'w'"):
         adafactor(0.1, layer_axes=2).init({"w": jnp.ones(3)})
+
+
+def test_what_is_not_finite_shows():
+    tx, params = optimizers.adafactor(0.1, min_factored=2), jnp.ones((2, 3))
+    updates, _ = tx.update(params.at[0, 0].set(jnp.inf), tx.init(params), params)
+    assert not np.all(np.isfinite(updates))

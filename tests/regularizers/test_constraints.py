@@ -157,7 +157,7 @@ def test_what_is_refused():
         regularizers.box(1.0, 0.0).init(params)
     with pytest.raises(ValueError, match="for leaf 'kernel'"):
         regularizers.box(0.0, [("kernel", -1.0), ("", 1.0)]).init(params)
-    with pytest.raises(ValueError, match=r"low = nan: accepted is a number in \[-inf, inf\]"):
+    with pytest.raises(ValueError, match=r"low = nan: accepted is a number in \[-inf, inf\)"):
         regularizers.box(math.nan, 0.0)
     with pytest.raises(TypeError, match="high = 'high'"):
         regularizers.box(0.0, "high")
@@ -176,3 +176,9 @@ def test_what_is_refused():
             tx.update(params, tx.init(params))
         with pytest.raises(TypeError, match="an update has dtype int32: accepted are real floating arrays"):
             tx.update(jax.tree.map(lambda p: p.astype(int), params), tx.init(params), params)
+
+
+@pytest.mark.parametrize(("low", "high", "name"), [(np.inf, np.inf, "low"), (-np.inf, -np.inf, "high")])
+def test_a_box_at_infinity_is_refused(low, high, name):
+    with pytest.raises(ValueError, match=f"{name} = "):
+        regularizers.box(low, high)

@@ -16,6 +16,7 @@ def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransforma
 
     Raises:
       ValueError: no transforms.
+      TypeError: an argument that is no transform.
 
     >>> import jax.numpy as jnp
     >>> tx = chain(optax.scale(1 / 3), optax.scale(3.0))
@@ -25,6 +26,9 @@ def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransforma
     """
     if not transforms:
         raise ValueError("chain(): accepted is at least one transform; optax.identity() changes nothing")
+    for i, transform in enumerate(transforms):
+        if not isinstance(transform, optax.GradientTransformation):
+            raise TypeError(f"chain(): argument {i} is {transform!r}: accepted are transforms, one after the other")
     inner = optax.with_extra_args_support(optax.chain(*transforms))
 
     def update(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxlab.core.hyper import arithmetic_dtype
@@ -44,12 +45,13 @@ def match_rules(rules: Rules[T], leaf_names: Iterable[str]) -> list[T]:
     """The value of the first rule found in each name.
 
     Raises:
-      ValueError: a leaf matches no rule. End the rules with ``(".*", default)`` to give one.
+      ValueError: a leaf matches no rule. End the rules with ``(".*", default)`` to give one. Or a pattern is no
+        regular expression.
 
     >>> match_rules([("bias$", 0), (".*", 1)], ["dense/kernel", "dense/bias"])
     [1, 0]
     """
-    compiled = [(re.compile(pattern), value) for pattern, value in rules]
+    compiled = [(_compiled(pattern), value) for pattern, value in rules]
     values, missed = [], []
     for name in leaf_names:
         for pattern, value in compiled:
@@ -66,6 +68,13 @@ def match_rules(rules: Rules[T], leaf_names: Iterable[str]) -> list[T]:
     return values
 
 
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"rule {pattern!r} is no regular expression, {error}") from None
+
+
 def resolve_mask(mask: Mask, params: PyTree) -> list[bool]:
     """One bool for each leaf of ``params``, in the order of ``jax.tree.leaves``.
 
@@ -74,6 +83,7 @@ def resolve_mask(mask: Mask, params: PyTree) -> list[bool]:
 
     Raises:
       ValueError: a word other than ``"matrices"``, or a leaf that no rule and no part of the mask covers.
+      TypeError: a mask that holds something else than bools.
 
     >>> params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
     >>> resolve_mask("matrices", params)
@@ -94,9 +104,17 @@ def resolve_mask(mask: Mask, params: PyTree) -> list[bool]:
         return resolve_mask(mask(params), params)
     leaf_names = names(params)
     if _is_rules(mask):
-        return [bool(value) for value in match_rules(mask, leaf_names)]
-    covers = dict(zip(names(mask), map(bool, jax.tree.leaves(mask)), strict=True))
+        return match_rules([(pattern, _flag(pattern, value)) for pattern, value in mask], leaf_names)
+    parts = zip(names(mask), jax.tree.leaves(mask), strict=True)
+    covers = {name: _flag(name, value) for name, value in parts}
     return [_covering(covers, name) for name in leaf_names]
+
+
+def _flag(name: str, value: Any) -> bool:
+    # By bool() alone the text "no" would be a yes.
+    if isinstance(value, bool) or (getattr(value, "dtype", None) == np.dtype(bool) and not value.ndim):
+        return bool(value)
+    raise TypeError(f"mask: {value!r} for {name!r}: accepted are True and False")
 
 
 def _is_rules(mask: Any) -> bool:

@@ -64,12 +64,14 @@ def chunked_cross_entropy(
     label_smoothing = hyper.number("label_smoothing", label_smoothing, "[0, 1]")
     strength = hyper.number("z_loss_strength", z_loss_strength, "[0, inf)")
     chunk_size = hyper.integer("chunk_size", chunk_size, at_least=1)
+    common.check_numbers("hidden", hidden)
+    kernel = common.real("kernel", kernel)
+    common.check_has_classes("kernel", kernel)
     if jnp.ndim(hidden) == 0 or jnp.ndim(kernel) != 2 or jnp.shape(hidden)[-1] != jnp.shape(kernel)[0]:
         raise ValueError(
             f"hidden has shape {jnp.shape(hidden)}, kernel {jnp.shape(kernel)}: "
             "accepted are (..., width) and (width, classes)"
         )
-    kernel = common.real("kernel", kernel)
     batch = jnp.shape(hidden)[:-1]
     index = classes.indices("hidden", jnp.shape(hidden), labels)
     weights = classes.ignore(common.spread(weights, batch), index, ignore_index)

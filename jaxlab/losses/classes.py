@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Shaped
 
 from jaxlab.core import hyper
+from jaxlab.losses import reduction as common
 
 
 def indices(
@@ -23,6 +24,7 @@ def indices(
       ValueError: the shapes do not fit.
       TypeError: no integers.
     """
+    common.check_numbers("labels", labels)
     if jnp.shape(labels) != shape[:-1]:
         raise ValueError(
             f"{outputs} has shape {shape}, labels {jnp.shape(labels)}: accepted are "

@@ -53,6 +53,7 @@ def cross_entropy(
     z = common.real("logits", logits)
     common.check_has_classes("logits", z)
     weights = common.spread(weights, z.shape[:-1])
+    common.check_numbers("labels", labels)
     if jnp.ndim(labels) == z.ndim:
         common.check_same_shape("logits", z, "labels", labels)
         if ignore_index is not None:

@@ -89,7 +89,8 @@ def sigmoid_focal(
     Args:
       logits: :math:`z`, log-odds, any shape and real dtype; computed in float32 (float64 under
         ``jax_enable_x64``).
-      labels: :math:`y`, 0 and 1, booleans, or probabilities, of the same shape.
+      labels: :math:`y`, 0 and 1, booleans, or probabilities, of the same shape. Others, -1 as well, are taken as they
+        are, and the loss has no lowest value.
       gamma: :math:`\gamma` of at least 0; with 0 and no ``alpha`` this is :func:`jaxlab.losses.log_loss`.
       alpha: :math:`\alpha` in [0, 1], the share of the positive class; None leaves both factors out. The
         paper and torchvision take 0.25.
@@ -126,6 +127,7 @@ def _focal(log_odds: Float[Array, "..."], gamma: Float[Array, ""]) -> Float[Arra
 
 
 def _one_for_each_class(alpha: ArrayLike, shape: tuple[int, ...]) -> Float[Array, " classes"]:
+    common.check_numbers("alpha", alpha)
     if jnp.shape(alpha) != shape[-1:]:
         raise ValueError(f"alpha has shape {jnp.shape(alpha)}: accepted is one for each class, shape {shape[-1:]}")
     return common.real("alpha", alpha)

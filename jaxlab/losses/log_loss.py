@@ -24,7 +24,8 @@ def log_loss(
 
     Args:
       logits: log-odds, any shape and real dtype; computed in float32 (float64 under ``jax_enable_x64``).
-      labels: 0 and 1, booleans, or probabilities, of the same shape.
+      labels: 0 and 1, booleans, or probabilities, of the same shape. Others, -1 as well, are taken as they are, and
+        the loss has no lowest value.
       weights: one for each element or, shaped like the leading axes, for each example; booleans select.
         Where a weight is 0 nothing counts, not even NaN.
       reduction: ``"mean"``, :math:`\sum w l / \sum w` (0 where all weights are 0), ``"sum"`` or ``"none"``.

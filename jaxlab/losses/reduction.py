@@ -1,5 +1,7 @@
 """What all losses share: real inputs in full precision, shapes that agree, weights, and one number in the end."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
@@ -12,11 +14,24 @@ def real(name: str, x: ArrayLike) -> Float[Array, "..."]:
     """An array in the arithmetic's dtype, float32 (float64 under ``jax_enable_x64``).
 
     Raises:
-      TypeError: complex numbers.
+      TypeError: complex numbers, what is no array of numbers.
     """
+    check_numbers(name, x)
     if jnp.iscomplexobj(x):
         raise TypeError(f"{name} has dtype {jnp.result_type(x)}: accepted are real numbers")
     return jnp.asarray(x, hyper.arithmetic_dtype())
+
+
+def check_numbers(name: str, x: Any) -> None:
+    """Refuses lists, texts and objects, which would be converted somewhere on the way or not at all.
+
+    Raises:
+      TypeError: no array of numbers.
+    """
+    dtype = getattr(x, "dtype", None)
+    is_array = dtype is not None and (jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_))
+    if not is_array and not isinstance(x, bool | int | float | complex):
+        raise TypeError(f"{name} = {x!r}: accepted is an array of numbers")
 
 
 def check_same_shape(first: str, a: ArrayLike, second: str, b: ArrayLike) -> None:
@@ -24,19 +39,24 @@ def check_same_shape(first: str, a: ArrayLike, second: str, b: ArrayLike) -> Non
 
     Raises:
       ValueError: the shapes differ; both are named.
+      TypeError: one of them is no array of numbers.
     """
+    check_numbers(first, a)
+    check_numbers(second, b)
     if jnp.shape(a) != jnp.shape(b):
         raise ValueError(f"{first} has shape {jnp.shape(a)}, {second} {jnp.shape(b)}: accepted are equal shapes")
 
 
 def check_has_classes(name: str, x: ArrayLike) -> None:
-    """Refuses a scalar where the last axis is one of classes.
+    """Refuses an array without classes on its last axis.
 
     Raises:
-      ValueError: no axis.
+      ValueError: no axis, or one of length 0.
     """
-    if jnp.ndim(x) == 0:
-        raise ValueError(f"{name} has shape (): accepted is at least one axis, of classes")
+    if not jnp.shape(x)[-1:] or not jnp.shape(x)[-1]:
+        raise ValueError(
+            f"{name} has shape {jnp.shape(x)}: accepted is at least one axis, of classes, with one or more of them"
+        )
 
 
 def spread(weights: ArrayLike | None, shape: tuple[int, ...]) -> Float[Array, "..."]:

@@ -39,7 +39,10 @@ class Recipe:
     static: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
+        registry.get(self.optimizer)
         schedules.get(self.schedule)
+        if not isinstance(self.static, Mapping | tuple | list):
+            raise TypeError(f"static = {self.static!r}: accepted are a dict and pairs of names and values")
         object.__setattr__(self, "static", tuple(sorted(dict(self.static).items())))
         try:
             hash(self.static)

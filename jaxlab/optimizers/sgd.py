@@ -2,7 +2,7 @@
 
 import optax
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.optimizers.momentum import scale_by_momentum
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
@@ -67,5 +67,6 @@ def sgd(
     if momentum is None:
         if nesterov:
             raise ValueError("nesterov = True: accepted only with a momentum, a number in [0, 1)")
+        storage.check_store(state_dtype)
         return gradient_descent(learning_rate)
     return chain(scale_by_momentum(momentum, nesterov, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))

@@ -68,6 +68,8 @@ def penalty(
     """
     full = hyper.arithmetic_dtype()
     amounts = amounts_like(params, as_rules(strength), mask)
+    for leaf in jax.tree.leaves(params):
+        _require_floating("a parameter", leaf)
     parts = jax.tree.map(
         lambda p, amount: 0 if amount is None else amount * term(jnp.asarray(p, full)), params, amounts
     )
@@ -103,7 +105,15 @@ def require_params(params: PyTree | None) -> None:
 
 
 def require_real(update: Any, parameter: Any) -> None:
-    """Refuses integers and complex numbers."""
-    for role, leaf in (("an update", update), ("a parameter", parameter)):
-        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-            raise TypeError(f"{role} has dtype {jnp.result_type(leaf)}: accepted are real floating arrays")
+    """Refuses integers and complex numbers, and shapes that differ, which would be broadcast."""
+    _require_floating("an update", update)
+    _require_floating("a parameter", parameter)
+    if jnp.shape(update) != jnp.shape(parameter):
+        raise ValueError(
+            f"an update has shape {jnp.shape(update)}, its parameter {jnp.shape(parameter)}: accepted are equal shapes"
+        )
+
+
+def _require_floating(role: str, leaf: Any) -> None:
+    if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+        raise TypeError(f"{role} has dtype {jnp.result_type(leaf)}: accepted are real floating arrays")

@@ -85,9 +85,10 @@ def _seed_bits(seed: int | ArrayLike) -> UInt32[Array, ""]:
         if jnp.ndim(seed):
             raise TypeError(f"seed has shape {jnp.shape(seed)}: accepted is one whole number in [0, 2**32)")
         return jnp.asarray(seed).astype(jnp.uint32)
-    value = np.asarray(seed)
-    if isinstance(seed, bool) or value.ndim or value.dtype.kind not in "iuf":
+    dtype = getattr(seed, "dtype", None) or np.asarray(seed).dtype
+    if np.ndim(seed) or dtype.kind not in "iuf":  # a key's dtype is of another kind
         raise TypeError(f"seed = {seed!r}: accepted is one whole number in [0, 2**32)")
+    value = np.asarray(seed)
     if not 0 <= value < 2**32 or value % 1:
         raise ValueError(f"seed = {seed}: accepted is a whole number in [0, 2**32)")
     return jnp.uint32(int(value))

@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxlab.core import tree
@@ -15,9 +16,9 @@ def check_axis(axis: int | None) -> int | None:
     Raises:
       TypeError: neither of them.
     """
-    if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int)):
+    if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int | np.integer)):
         raise TypeError(f"axis = {axis!r}: accepted are an integer, and None for the whole leaf")
-    return axis
+    return axis if axis is None else int(axis)
 
 
 def check_axis_fits(axis: int | None, params: PyTree, chosen: list[bool]) -> None:

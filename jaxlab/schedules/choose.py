@@ -9,7 +9,7 @@ import optax
 from jaxtyping import PyTree
 
 from jaxlab.core import hyper, tree
-from jaxlab.schedules.learning_rate import LearningRate, LearningRateState, scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate, LearningRateState, require_home, scale_by_learning_rate
 
 
 def choose(which: hyper.Scalar, rates: Sequence[LearningRate]) -> optax.GradientTransformationExtraArgs:
@@ -30,6 +30,7 @@ def choose(which: hyper.Scalar, rates: Sequence[LearningRate]) -> optax.Gradient
 
     Raises:
       ValueError: no rates, a ``which`` that is none of them, whatever the rates refuse.
+      TypeError: rates that are no list; from ``init``, a transform that is no learning rate.
 
     >>> from jaxlab.schedules import cosine
     >>> tx = choose(1, [0.5, cosine(1.0, total_steps=2)])
@@ -40,6 +41,8 @@ def choose(which: hyper.Scalar, rates: Sequence[LearningRate]) -> optax.Gradient
     [-1.0]
     [-0.5]
     """
+    if not isinstance(rates, list | tuple):
+        raise TypeError(f"rates = {rates!r}: accepted is a list of learning rates")
     if not rates:
         raise ValueError("rates = []: accepted is at least one")
     index = hyper.number("which", which, f"[0, {len(rates)})").astype(jnp.int32)
@@ -48,6 +51,8 @@ def choose(which: hyper.Scalar, rates: Sequence[LearningRate]) -> optax.Gradient
     def init(params: PyTree) -> LearningRateState:
         full = hyper.arithmetic_dtype()
         states: tuple[Any, ...] = tuple(home.init(jnp.ones((), full)) for home in homes)
+        for i, state in enumerate(states):
+            require_home(f"rates[{i}]", state)
         rate = jnp.stack([state.learning_rate for state in states])[index]
         return LearningRateState(jnp.zeros((), jnp.int32), rate, states)
 

@@ -41,6 +41,7 @@ def scale_by_learning_rate(learning_rate: LearningRate) -> optax.GradientTransfo
 
     Raises:
       ValueError: a negative or non-finite rate.
+      TypeError: what is neither of these; from ``init``, a schedule that gives more than one number.
 
     >>> tx = scale_by_learning_rate(0.5)
     >>> updates, state = tx.update(jnp.ones(2), tx.init(jnp.ones(2)))
@@ -52,7 +53,9 @@ def scale_by_learning_rate(learning_rate: LearningRate) -> optax.GradientTransfo
     schedule = hyper.number_or_schedule("learning_rate", learning_rate, "[0, inf)")
 
     def rate_at(count: Int32[Array, ""]) -> Float[Array, ""]:
-        return jnp.array(schedule(count), hyper.arithmetic_dtype(), copy=True)
+        rate = jnp.array(schedule(count), hyper.arithmetic_dtype(), copy=True)
+        _check_one_number("the learning rate's schedule gave an array that", rate)
+        return rate
 
     def init(params: PyTree) -> LearningRateState:
         count = jnp.zeros((), jnp.int32)
@@ -84,6 +87,7 @@ def loss_driven_rate(
 
     Raises:
       ValueError: from ``update``, without ``value``.
+      TypeError: from ``update``, a ``value`` or a rate that is not one number.
 
     >>> tx = loss_driven_rate(lambda memory, value, direction, extra: (0.5 * value, memory))
     >>> updates, state = tx.update(jnp.ones(2), tx.init(jnp.ones(2)), value=3.0)
@@ -105,13 +109,35 @@ def loss_driven_rate(
                 "value=loss); flax's TrainState.apply_gradients does not pass it on, nnx.Optimizer.update does"
             )
         full = hyper.arithmetic_dtype()
-        now, remembered = rate(state.memory, jnp.asarray(extra["value"], full), tree.cast(updates, full), extra)
+        value = jnp.asarray(extra["value"], full)
+        _check_one_number("value, the loss,", value)
+        now, remembered = rate(state.memory, value, tree.cast(updates, full), extra)
         now = jnp.asarray(now, full)
+        _check_one_number("the loss-driven learning rate", now)
         return _step_down(updates, now), LearningRateState(
             state.count + 1, now, tree.cast_like(remembered, state.memory)
         )
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _check_one_number(what: str, x: Array) -> None:
+    # An array would be multiplied into the updates element by element, without a word.
+    if x.ndim:
+        raise TypeError(f"{what} has shape {x.shape}: accepted is one number")
+
+
+def require_home(name: str, state: Any) -> None:
+    """Refuses a transform of which nobody can tell the learning rate.
+
+    Raises:
+      TypeError: the transform's state is no :class:`LearningRateState`.
+    """
+    if not isinstance(state, LearningRateState):
+        raise TypeError(
+            f"{name} is a transform with the state {type(state).__name__}: accepted are loss-driven learning rates, "
+            "such as jaxlab.schedules.reduce_on_plateau(1e-3), not whole optimizers"
+        )
 
 
 def _step_down(updates: PyTree, rate: Float[Array, ""]) -> PyTree:

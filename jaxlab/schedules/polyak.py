@@ -37,7 +37,7 @@ def polyak(
 
     Raises:
       ValueError: a number outside its range; from ``update``, without ``value``, or where ``grad`` lacks a
-        leaf of the direction.
+        leaf of the direction or has it in another shape.
 
     Reference: https://arxiv.org/abs/2002.10542, equation 3.
 
@@ -69,5 +69,10 @@ def _inner_product(gradient: PyTree, direction: PyTree) -> Float[Array, ""]:
     for name, d in zip(tree.names(direction), jax.tree.leaves(direction), strict=True):
         if name not in slopes:
             raise ValueError(f"grad has no leaf {name!r}, which the direction has; it has {sorted(slopes)}")
+        if jnp.shape(slopes[name]) != jnp.shape(d):
+            raise ValueError(
+                f"grad has shape {jnp.shape(slopes[name])} at leaf {name!r}, the direction {jnp.shape(d)}: "
+                "accepted are equal shapes"
+            )
         total += jnp.sum(jnp.asarray(slopes[name], total.dtype) * d)
     return total

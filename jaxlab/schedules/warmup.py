@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from jaxlab.core import hyper, tree
 from jaxlab.schedules import clock
 from jaxlab.schedules.constant import constant
-from jaxlab.schedules.learning_rate import LearningRate, LearningRateState
+from jaxlab.schedules.learning_rate import LearningRate, LearningRateState, require_home
 
 
 @overload
@@ -41,6 +41,7 @@ def warmup(
 
     Raises:
       ValueError: a number outside its range.
+      TypeError: from ``init``, a transform that is no learning rate.
 
     >>> from jaxlab.schedules import cosine
     >>> warmup(cosine(1.0, total_steps=90), 10)(jnp.array([0, 5, 10, 55, 100])).round(6).tolist()
@@ -69,4 +70,9 @@ def _warm_transform(
         full = jax.tree.map(lambda u: part * u, full)
         return tree.cast_like(full, updates), after._replace(learning_rate=part * after.learning_rate)
 
-    return optax.GradientTransformationExtraArgs(inner.init, update)
+    def init(params: PyTree) -> optax.OptState:
+        state = inner.init(params)
+        require_home("schedule", state)
+        return state
+
+    return optax.GradientTransformationExtraArgs(init, update)

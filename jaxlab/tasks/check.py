@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from jaxlab.core import hyper, tree
+from jaxlab.optimizers import Recipe
+from jaxlab.optimizers.dense import MAX_PARAMETERS
 from jaxlab.tasks.base import Task
 from jaxlab.train.data import split_sizes
 from jaxlab.train.step import OWN_METRICS
@@ -56,6 +58,30 @@ def check(task: Task, key: Key[Array, ""]) -> None:
     for name, leaf in zip(tree.names(gradient), jax.tree.leaves(gradient), strict=True):
         if not jnp.all(jnp.isfinite(leaf)):
             raise ValueError(f"{where}: the gradient of parameter {name!r} is not finite at the start")
+
+
+def check_optimizer(task: Task, recipe: Recipe) -> None:
+    """Can a recipe's optimizer take a step on a task? Nothing is compiled.
+
+    Raises:
+      ValueError: an optimizer for sums of squares and a loss that is none, or one that forms a dense matrix and
+        more parameters than it takes.
+
+    >>> import jaxlab
+    >>> check_optimizer(jaxlab.tasks.get("line"), Recipe("newton"))
+    """
+    where, needs = f"optimizer = {recipe.optimizer!r} on task {task.name!r}", recipe.info.needs
+    if "residual_fn" in needs and not hasattr(task.loss, "residuals"):
+        raise ValueError(
+            f"{where}: the loss has no residuals, accepted is a mean of squares; newton and lbfgs take any"
+        )
+    if "residual_fn" in needs or "hvp_fn" in needs:
+        shapes = jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0)))
+        size = sum(leaf.size for leaf in shapes)
+        if size > MAX_PARAMETERS:
+            raise ValueError(
+                f"{where}: {size} parameters, accepted are at most {MAX_PARAMETERS}; lbfgs takes any number"
+            )
 
 
 def _examples(where: str, part: str, data: PyTree) -> int:

@@ -24,14 +24,17 @@ def train_test_split(data: PyTree, test_fraction: float = 0.2, seed: int = 0) ->
       ``(pool, test)``, trees of NumPy arrays.
 
     Raises:
-      ValueError: a fraction that leaves one side empty.
+      ValueError: no arrays, or arrays without a common leading axis; a fraction that leaves one side empty.
 
     >>> pool, test = train_test_split(np.arange(5), 0.4)
     >>> pool.tolist(), test.tolist()
     ([1, 3, 4], [2, 0])
     """
     hyper.number("test_fraction", test_fraction, "(0, 1)")
-    examples = np.shape(jax.tree.leaves(data)[0])[0]
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(data)]
+    if not shapes or len({shape[:1] for shape in shapes} | {()}) != 2 or () in shapes:
+        raise ValueError(f"data has arrays of shapes {shapes}: accepted is one leading axis, of examples, for all")
+    examples = shapes[0][0]
     size = round(examples * test_fraction)
     if not 0 < size < examples:
         raise ValueError(f"test_fraction = {test_fraction} of {examples} examples: accepted leaves both sides some")

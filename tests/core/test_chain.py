@@ -83,3 +83,9 @@ def test_x64(dtype, x64):
     g = jnp.ones(2, dtype)
     assert tx.update(g, tx.init(g))[0].dtype == dtype
     assert seen[0][0] == [jnp.float64]
+
+
+@pytest.mark.parametrize("bad", [3, [optax.scale(1.0)], optax.scale])
+def test_what_is_no_transform_is_refused(bad):
+    with pytest.raises(TypeError, match=r"argument 1 is .*accepted are transforms"):
+        module.chain(optax.scale(1.0), bad)

@@ -135,3 +135,15 @@ def test_norm_of_low_precision_is_full_precision(dtype):
 @pytest.mark.parametrize("bad", [jnp.inf, -jnp.inf, jnp.nan])
 def test_norm_shows_what_is_not_finite(bad):
     assert not jnp.isfinite(tree.global_norm([jnp.ones(3), jnp.full(1, bad)]))
+
+
+@pytest.mark.parametrize("bad", [{"a": "no", "b": True}, [("", "no")], 3, lambda params: {"a": 1, "b": 0}])
+def test_a_mask_holds_bools_alone(bad):
+    with pytest.raises(TypeError, match="accepted are True and False"):
+        tree.resolve_mask(bad, {"a": 1.0, "b": 2.0})
+    assert tree.resolve_mask({"a": np.True_, "b": jnp.array(False)}, {"a": 1.0, "b": 2.0}) == [True, False]
+
+
+def test_a_rule_that_is_no_regular_expression_is_named():
+    with pytest.raises(ValueError, match=r"rule '\(' is no regular expression"):
+        tree.match_rules([("(", 1)], ["a"])

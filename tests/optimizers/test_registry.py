@@ -1,4 +1,5 @@
 import inspect
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -108,3 +109,13 @@ def test_unknown_static_values(info):
 def test_nesterov_needs_momentum():
     with pytest.raises(ValueError, match="nesterov"):
         optimizers.sgd(0.1, nesterov=True)
+
+
+def test_a_recipe_refuses_what_it_cannot_name():
+    with pytest.raises(ValueError, match="optimizer = 'adafactr': unknown, did you mean 'adafactor'"):
+        optimizers.Recipe("adafactr")
+    static: Any = 3
+    with pytest.raises(TypeError, match="static = 3: accepted are a dict"):
+        optimizers.Recipe("adam", static=static)
+    with pytest.raises(ValueError, match="state_dtype = 'half'"):
+        optimizers.sgd(0.1, state_dtype="half")

@@ -1,9 +1,10 @@
 """Regularizers by name."""
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from jaxlab import regularizers
+from jaxlab import optimizers, regularizers
 from jaxlab.regularizers import RegularizerInfo
 
 
@@ -33,3 +34,22 @@ def test_places_and_numbers():
 def test_typo_suggests_the_nearest():
     with pytest.raises(ValueError, match="regularizer = 'decoupled': unknown, did you mean 'decoupled_decay'"):
         regularizers.get("decoupled")
+
+
+@pytest.mark.parametrize("name", [name for name in regularizers.names() if regularizers.get(name).needs_params])
+def test_an_update_of_another_shape_is_refused(name):
+    info = regularizers.get(name)
+    first = {"around": (optimizers.sgd(0.1),)}.get(info.place, ())
+    tx = info.factory(*first, -1.0, 1.0) if name == "box" else info.factory(*first, 0.1)
+    params = jnp.ones((2, 3))
+    with pytest.raises(ValueError, match=r"an update has shape \(1, 3\), its parameter \(2, 3\)"):
+        tx.update(jnp.ones((1, 3)), tx.init(params), params)
+
+
+@pytest.mark.parametrize("leaf", [np.ones(3, int), np.ones(3, complex)], ids=["int", "complex"])
+@pytest.mark.parametrize("name", [name for name in regularizers.names() if regularizers.get(name).penalty])
+def test_a_penalty_is_of_real_floating_parameters(name, leaf):
+    penalty = regularizers.get(name).penalty
+    assert penalty is not None
+    with pytest.raises(TypeError, match="a parameter has dtype"):
+        penalty({"w": leaf}, 1.0)

@@ -1,8 +1,11 @@
 """Rates that are functions of the loss, against their formulas in float64."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxlab import optimizers, schedules
@@ -173,3 +176,36 @@ def test_float64_under_x64(name, x64):
     updates, state = tx.update(jnp.ones(2), tx.init(jnp.ones(2)), value=jnp.ones(()))
     assert updates.dtype == jnp.float64
     assert {leaf.dtype for leaf in jax.tree.leaves(state)} <= {jnp.dtype(jnp.float64), jnp.dtype(jnp.int32)}
+
+
+@pytest.mark.parametrize("value", [jnp.ones(1), jnp.ones(2)])
+@pytest.mark.parametrize("name", [name for name in schedules.names() if schedules.get(name).takes_loss])
+def test_a_loss_for_each_element_is_refused(name, value):
+    tx = schedules.get(name).factory(0.1)
+    with pytest.raises(TypeError, match=r"value, the loss, has shape \(\d,\): accepted is one number"):
+        tx.update(jnp.ones(2), tx.init(jnp.ones(2)), value=value)
+
+
+def test_a_rate_for_each_element_is_refused():
+    tx = schedules.loss_driven(0.1, f=lambda loss: jnp.stack([loss, loss]))
+    with pytest.raises(TypeError, match=r"rate has shape \(2,\): accepted is one number"):
+        tx.update(jnp.ones(2), tx.init(jnp.ones(2)), value=1.0)
+    with pytest.raises(TypeError, match=r"has shape \(2,\): accepted is one number"):
+        schedules.scale_by_learning_rate(lambda step: jnp.ones(2)).init(jnp.ones(2))
+
+
+def test_polyak_refuses_a_gradient_of_another_shape():
+    tx, x = schedules.polyak(0.1), {"w": jnp.ones((3, 2))}
+    with pytest.raises(ValueError, match=r"grad has shape \(2,\) at leaf 'w', the direction \(3, 2\)"):
+        tx.update(x, tx.init(x), value=1.0, grad={"w": jnp.ones(2)})
+
+
+def test_a_whole_optimizer_is_no_learning_rate():
+    optimizer = optax.sgd(0.1)
+    with pytest.raises(TypeError, match=r"rates\[1\] is a transform with the state tuple"):
+        schedules.choose(0, [0.1, optimizer]).init(jnp.ones(2))
+    with pytest.raises(TypeError, match="schedule is a transform with the state tuple"):
+        schedules.warmup(optimizer, 2).init(jnp.ones(2))
+    no_list: Any = 0.1
+    with pytest.raises(TypeError, match=r"rates = 0\.1: accepted is a list"):
+        schedules.choose(0, no_list)

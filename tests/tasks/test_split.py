@@ -42,3 +42,9 @@ def test_standardised_by_the_pool_alone():
     assert new_pool.dtype == new_test.dtype == np.float32
     one_constant, _ = standardise(pool, test, axis=None)
     assert one_constant.std() == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("data", [None, 3.0, "abc", [1.0, 2.0], {"x": np.ones(4), "y": np.ones(5)}])
+def test_data_without_a_common_axis_of_examples_is_refused(data):
+    with pytest.raises(ValueError, match="accepted is one leading axis, of examples, for all"):
+        train_test_split(data)

@@ -123,8 +123,10 @@ def recipe_arm(
     """An arm that a :class:`~jaxlab.optimizers.Recipe` describes; the optimizer's defaults are filled in.
 
     Raises:
-      TypeError, ValueError: whatever the recipe refuses of any value; counts below 1.
+      TypeError, ValueError: whatever the recipe refuses of any value; counts below 1; an optimizer that cannot
+        take a step on the task.
     """
+    tasks.check_optimizer(task, recipe)
     numbers = dict(hyperparams or {})
     for value in values:
         recipe.hyperparams({**numbers, parameter: value})

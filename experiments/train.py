@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 
 from experiments import cli
-from jaxlab import report, tasks, verdict
+from jaxlab import report, schedules, tasks, verdict
 from jaxlab.core import hyper
 from jaxlab.optimizers import Recipe
 from jaxlab.precision import as_policy
@@ -91,8 +91,14 @@ def prepare(config: Config) -> Plan:
         optimizer=config.optimizer or task.recipe.optimizer,
         schedule=config.schedule or task.recipe.schedule,
     )
-    own = task.default_hyperparams(steps) if recipe == task.recipe else {}
+    own = task.default_hyperparams(steps)
+    if recipe.optimizer != task.recipe.optimizer or recipe.schedule != task.recipe.schedule:
+        # What is left of the task's numbers are the lengths of its schedule, if that is kept.
+        lengths = ("warmup_steps", *schedules.get(recipe.schedule).parameters)
+        kept = lengths if recipe.schedule == task.recipe.schedule else ()
+        own = {name: number for name, number in own.items() if name in kept}
     hyperparams = recipe.hyperparams({**own, **config.hyperparams})
+    tasks.check_optimizer(task, recipe)
     check_length(steps, batch_size)
     out = config.resume or cli.new_folder(config.out, "train")
     tasks.check(task, jax.random.key(config.seed))

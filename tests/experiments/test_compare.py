@@ -62,6 +62,8 @@ def test_another_study_has_other_seeds_and_the_same_study_the_same_numbers(study
     ("changes", "message"),
     [
         ({"optimizers": ("lino",)}, "optimizer = 'lino': unknown, did you mean 'lion'"),
+        ({"optimizers": ("newton",), "task": "digits_mlp"}, r"\d+ parameters, accepted are at most 4096"),
+        ({"optimizers": ("gauss_newton",), "task": "breast_cancer"}, "the loss has no residuals"),
         ({"optimizers": ()}, r"optimizers = \[\]: accepted is at least one"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"task": "lien"}, "did you mean 'line'"),

@@ -59,7 +59,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_numbers(complete, tmp_path, m
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"optimizer": "adma"}, "did you mean 'adam'"),
+        ({"optimizer": "adma"}, "optimizer = 'adma': unknown, did you mean 'adam"),
         ({"optimizer": "adam", "schedule": "constant"}, "misses learning_rate"),
         ({"hyperparams": {"learning_rat": 0.1}}, "did you mean 'learning_rate'"),
         ({"hyperparams": {"learning_rate": -1.0}}, r"learning_rate = -1\.0"),
@@ -68,6 +68,14 @@ def test_stopped_and_resumed_it_ends_with_the_same_numbers(complete, tmp_path, m
         ({"evaluations": 0}, "evaluations = 0"),
         ({"precision": "bfloat61"}, "did you mean 'bfloat16'"),
         ({"task": "lien"}, "did you mean 'line'"),
+        (
+            {"optimizer": "gauss_newton", "task": "breast_cancer", "hyperparams": {"learning_rate": 1.0}},
+            "'gauss_newton' on task 'breast_cancer': the loss has no residuals",
+        ),
+        (
+            {"optimizer": "newton", "task": "digits_mlp", "hyperparams": {"learning_rate": 1.0}},
+            r"'newton' on task 'digits_mlp': \d+ parameters, accepted are at most 4096",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_compiled_or_written(changes, message, tmp_path, monkeypatch):

@@ -3,7 +3,10 @@
 Everything is data: a page is drawn from results.json alone.
 """
 
+import re
 from typing import Literal, NotRequired, TypedDict
+
+_FILE_NAME = re.compile(r"[^/\\.][^/\\]*")
 
 
 class Number(TypedDict):
@@ -36,7 +39,7 @@ class Series(TypedDict):
 
 
 class Chart(TypedDict):
-    """Series on common axes. ``name`` is the name of its files; ``level`` is a line across, with its name."""
+    """Series on common axes. ``name`` is the name of its files; ``level`` is a line across: its name, and where."""
 
     name: str
     title: str
@@ -77,6 +80,11 @@ def problems_of(sections: list[Section], path: str) -> list[str]:
 
 def _chart(chart: Chart, path: str) -> list[str]:
     found = []
+    if not _FILE_NAME.fullmatch(chart["name"]):
+        found.append(f"{path}.name is {chart['name']!r}: accepted is what may begin a file's name")
+    level = chart.get("level")
+    if level is not None and [isinstance(part, str) for part in level] != [True, False]:
+        found.append(f"{path}.level is {level!r}: accepted are a name and a number")
     if not chart["series"]:
         found.append(f"{path}.series is empty: accepted is at least one")
     for series in chart["series"]:

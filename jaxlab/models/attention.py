@@ -34,8 +34,9 @@ def rotate(
 
     Reference: https://arxiv.org/abs/2104.09864, equations 14 and 15.
 
-    >>> rotate(jnp.ones((1, 2, 1, 2)))[0, :, 0].round(4).tolist()  # not at all, then by one radian
-    [[1.0, 1.0], [-0.3012, 1.3818]]
+    >>> still, turned = rotate(jnp.ones((1, 2, 1, 2)))[0, :, 0]  # not at all, then by one radian
+    >>> still.tolist(), [round(x, 4) for x in turned.tolist()]
+    ([1.0, 1.0], [-0.3012, 1.3818])
     """
     length, size = x.shape[1], x.shape[3]
     if size % 2:

@@ -26,8 +26,8 @@ def fourier_features(
 
     Reference: https://arxiv.org/abs/2006.10739, section 4 and figure 1.
 
-    >>> fourier_features(jnp.array([[0.25]]), jnp.array([[1.0, 2.0]])).round(5).tolist()
-    [[0.0, -1.0, 1.0, -0.0]]
+    >>> (1 + fourier_features(jnp.array([[0.25]]), jnp.array([[1.0, 2.0]]))).round(5).tolist()
+    [[1.0, 0.0, 2.0, 1.0]]
     """
     full, turns = x.astype(hyper.arithmetic_dtype()), jnp.asarray(frequencies, hyper.arithmetic_dtype())
     angles = 2 * jnp.pi * jnp.matmul(full, turns, precision=jax.lax.Precision.HIGHEST)

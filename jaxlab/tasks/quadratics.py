@@ -42,9 +42,10 @@ class Quadratic:
         Were all directions equally far from the optimum, the flat ones would hold next to nothing of the gap, and
         a large condition would be no difficulty.
         """
-        normal = jax.random.normal(key, (DIMENSIONS,), hyper.arithmetic_dtype())
-        along = np.sqrt(2 / self.eigenvalues) * normal / jnp.linalg.norm(normal)
-        return {"x": (self.optimum + self.rotation @ along).astype(hyper.arithmetic_dtype())}
+        dtype = hyper.arithmetic_dtype()
+        normal = jax.random.normal(key, (DIMENSIONS,), dtype)
+        along = jnp.sqrt(2 / self.eigenvalues.astype(dtype)) * normal / jnp.linalg.norm(normal)
+        return {"x": self.optimum.astype(dtype) + self.rotation.astype(dtype) @ along}
 
     def data(self, copies: int) -> dict[str, Array]:
         """Identical examples: the root :math:`R` of the matrix, and the optimum."""

@@ -224,7 +224,7 @@ def _schedules() -> Iterator[Subject]:
 SUBJECTS = (*_optimizers(), *_regularizers(), *_schedules())
 PLAIN = tuple(subject for subject in SUBJECTS if subject.plain)
 
-# Rounding is the engine's: where a law costs a compilation of its own, one optimizer with a signed and an unsigned
+# Rounding is the engine's: beside the laws of numbers, which all stand, one optimizer with a signed and an unsigned
 # slot stands for all that are stored low-bit.
 ROUNDED = tuple(subject for subject in SUBJECTS if subject.name == "adam-state_dtype=bfloat16")
 # State with fewer axes than its parameter, for the law of layouts.

@@ -7,13 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from laws import subjects
-from laws.subjects import DISTINCT, SUBJECTS, assert_near, stand_trial
+from laws.subjects import DISTINCT, assert_near, stand_trial
 
 from jaxlab.core import hyper
 from jaxlab.schedules.learning_rate import effective_learning_rate
 
-every = stand_trial(SUBJECTS)
-every_distinct = stand_trial(DISTINCT)
+every = stand_trial(DISTINCT)
 
 # RAdam's first five steps are plain momentum.
 GRADIENTS = [subjects.gradients(seed) for seed in range(7)]
@@ -30,7 +29,7 @@ def test_jit_equals_eager(subject):
     assert_near(state, compiled_state, subject.low_bit)
 
 
-@every_distinct
+@every
 def test_scan_equals_loop(subject):
     tx = subject.transform()
 
@@ -57,7 +56,7 @@ def _members(subject) -> list[dict]:
     return [{name: value * factor for name, value in subject.hyperparams.items()} for factor in (1.0, 0.9, 0.7)]
 
 
-@every_distinct
+@every
 def test_vmap_over_hyperparameters_equals_loop(subject):
     members = jax.tree.map(lambda *values: jnp.stack(values), *map(hyper.canonical, _members(subject)))
 
@@ -109,7 +108,7 @@ def test_init_needs_shapes_only(subject):
         assert (shape.shape, shape.dtype, shape.weak_type) == (leaf.shape, leaf.dtype, leaf.weak_type)
 
 
-@every_distinct
+@every
 def test_donation_straight_from_an_eager_init(subject):
     """State and parameters of a fresh init share no buffer, and all of both is used again."""
     tx = optax.chain(optax.ema(0.5, accumulator_dtype=jnp.float32), subject.transform())

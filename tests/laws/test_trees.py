@@ -9,9 +9,9 @@ import pytest
 from flax import nnx
 from flax.training.train_state import TrainState
 from laws import subjects
-from laws.subjects import PLAIN, SUBJECTS, stand_trial
+from laws.subjects import DISTINCT, PLAIN, stand_trial
 
-every = stand_trial(SUBJECTS)
+every = stand_trial(DISTINCT)
 plain = stand_trial(PLAIN)
 
 

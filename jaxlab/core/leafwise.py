@@ -143,8 +143,8 @@ def leafwise(
             raise ValueError("this optimizer needs the parameters: call tx.update(grads, state, params)")
         count = state.count + 1
         t = count.astype(hyper.arithmetic_dtype())
-        gradients, treedef = jax.tree.flatten(updates, is_leaf=_is_none)
-        names = tree.names(updates, is_leaf=_is_none)
+        gradients, treedef = jax.tree.flatten(updates, is_leaf=tree.is_none)
+        names = tree.names(updates, is_leaf=tree.is_none)
         values = [None] * len(gradients) if params is None else treedef.flatten_up_to(params)
         stored = [treedef.flatten_up_to(field) for field in state.slots]
         present = [i for i, g in enumerate(gradients) if g is not None]
@@ -243,10 +243,6 @@ def _lies_with(x: Any, axes: Sequence[int] | None, value: Array) -> Array:
 
 def _fresh(value: Any) -> Array:
     return jnp.array(value, copy=True)
-
-
-def _is_none(x: Any) -> bool:
-    return x is None
 
 
 def _require_real(name: str, x: Any) -> None:

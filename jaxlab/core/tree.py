@@ -41,6 +41,11 @@ def names(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> list[st
     return [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf)]
 
 
+def is_none(x: Any) -> bool:
+    """Whether a leaf is absent, as ``is_leaf``: JAX takes None for a tree without leaves otherwise."""
+    return x is None
+
+
 def match_rules(rules: Rules[T], leaf_names: Iterable[str]) -> list[T]:
     """The value of the first rule found in each name.
 

@@ -9,7 +9,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, PyTree
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, tree
 
 MAX_PARAMETERS = 4096
 """The largest number of parameters whose dense matrices are formed: 64 MiB each in float32."""
@@ -77,10 +77,10 @@ class Dense:
             part = vector[start : start + g.size].reshape(g.shape).astype(partner.dtype)
             leaves.append(_placed_like(part, partner))
             start += g.size
-        return jax.tree.structure(self.updates, is_leaf=_is_none).unflatten(leaves)
+        return jax.tree.structure(self.updates, is_leaf=tree.is_none).unflatten(leaves)
 
     def _leaves(self, values: PyTree) -> list[Any]:
-        return jax.tree.structure(self.updates, is_leaf=_is_none).flatten_up_to(values)
+        return jax.tree.structure(self.updates, is_leaf=tree.is_none).flatten_up_to(values)
 
 
 def _replicated(x: Array) -> Array:
@@ -96,7 +96,3 @@ def _placed_like(x: Array, like: Array) -> Array:
 
 def _is_explicit(place: NamedSharding) -> bool:
     return AxisType.Explicit in place.mesh.axis_types
-
-
-def _is_none(x: Any) -> bool:
-    return x is None

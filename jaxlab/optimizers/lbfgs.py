@@ -90,7 +90,7 @@ def scale_by_lbfgs(memory_size: int = 10, *, restart: bool = False) -> optax.Gra
 
     def update(updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any) -> tuple[PyTree, LbfgsState]:
         require("L-BFGS", params, extra, ())
-        gradients, treedef = jax.tree.flatten(updates, is_leaf=_is_none)
+        gradients, treedef = jax.tree.flatten(updates, is_leaf=tree.is_none)
         present = [i for i, g in enumerate(gradients) if g is not None]
 
         def vector(values: PyTree) -> Vector:
@@ -226,7 +226,3 @@ def _times(factor: Array, a: Vector) -> Vector:
 
 def _divided(a: Vector, by: Array) -> Vector:
     return [x / jnp.where(by == 0, 1.0, by) for x in a]
-
-
-def _is_none(x: Any) -> bool:
-    return x is None

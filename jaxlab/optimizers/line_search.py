@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, tree
 from jaxlab.schedules.learning_rate import LearningRateState
 
 SEARCHES = ("zoom", "backtracking", "none")
@@ -71,7 +71,7 @@ def with_line_search(
     ) -> tuple[PyTree, optax.OptState]:
         who = f'line_search = "{line_search}"'
         require(who, params, extra, NEEDS)
-        given, own = (jax.tree.structure(values, is_leaf=_is_none) for values in (extra["grad"], updates))
+        given, own = (jax.tree.structure(values, is_leaf=tree.is_none) for values in (extra["grad"], updates))
         if given != own:
             raise ValueError(
                 f"grad is a tree {given}, the updates are {own}: {who} follows the loss of all parameters; accepted is "
@@ -107,7 +107,7 @@ def require(who: str, params: PyTree | None, extra: dict[str, Any], needs: tuple
 
 def _factor(line_search: str, step: PyTree, params: PyTree, extra: dict[str, Any]) -> Float[Array, ""]:
     full = hyper.arithmetic_dtype()
-    steps, treedef = jax.tree.flatten(step, is_leaf=_is_none)
+    steps, treedef = jax.tree.flatten(step, is_leaf=tree.is_none)
     here, slopes = treedef.flatten_up_to(params), treedef.flatten_up_to(extra["grad"])
 
     def loss_at(t: Float[Array, ""]) -> Float[Array, ""]:
@@ -142,7 +142,3 @@ def _factor(line_search: str, step: PyTree, params: PyTree, extra: dict[str, Any
 
 def _is_home(node: Any) -> bool:
     return isinstance(node, LearningRateState)
-
-
-def _is_none(x: Any) -> bool:
-    return x is None

@@ -54,7 +54,7 @@ def add_term(
             return total.astype(jnp.result_type(u))
 
         amounts = amounts_like(params, rules, mask)
-        return jax.tree.map(add, updates, params, amounts, is_leaf=lambda leaf: leaf is None), state
+        return jax.tree.map(add, updates, params, amounts, is_leaf=tree.is_none), state
 
     return optax.GradientTransformationExtraArgs(init, update)
 

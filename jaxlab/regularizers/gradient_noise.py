@@ -74,7 +74,7 @@ def gradient_noise(
             return (jnp.asarray(u, full) + noise).astype(jnp.result_type(u))
 
         amounts = amounts_like(updates if params is None else params, rules, mask)
-        noisy = jax.tree_util.tree_map_with_path(add, updates, amounts, is_leaf=lambda leaf: leaf is None)
+        noisy = jax.tree_util.tree_map_with_path(add, updates, amounts, is_leaf=tree.is_none)
         return noisy, GradientNoiseState(count)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -118,4 +118,4 @@ def land(place: Callable[..., Float[Array, "..."]], updates: PyTree, params: PyT
         end = place(aim, *map(jnp.asarray, numbers))
         return jnp.where(end == aim, step, end - before).astype(jnp.result_type(u))
 
-    return jax.tree.map(one, updates, params, *amounts, is_leaf=lambda leaf: leaf is None)
+    return jax.tree.map(one, updates, params, *amounts, is_leaf=tree.is_none)

@@ -11,14 +11,14 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 import numpy as np
 
 from jaxlab.report import sections, study
 from jaxlab.report.schema import problems
 from jaxlab.report.sections import Number, Section
-from jaxlab.report.study import Arm, Comparison, Study, Task
+from jaxlab.report.study import Arm, Comparison, Power, Program, Study, Task
 
 SCHEMA = "jaxlab.results/1"
 
@@ -33,7 +33,7 @@ class Seconds(TypedDict):
 class Results(TypedDict):
     """The whole file. ``command`` makes it again; ``environment`` is :func:`jaxlab.report.environment`'s.
 
-    An experiment that is one study has its task, arms and comparisons here. One that is several, or none, has a
+    An experiment that is one study has that study's fields here. One that is several, or none, has a
     null task, no arms, its ``studies``, and says the rest in ``numbers`` and ``sections``.
     """
 
@@ -48,6 +48,11 @@ class Results(TypedDict):
     comparisons: list[Comparison]
     verdict: str
     seconds: Seconds
+    steps: NotRequired[int]
+    trials: NotRequired[int]
+    board: NotRequired[Literal["one-knob", "full"]]
+    power: NotRequired[Power | None]
+    program: NotRequired[Program]
     numbers: NotRequired[list[Number]]
     sections: NotRequired[list[Section]]
     studies: NotRequired[list[Study]]
@@ -159,7 +164,8 @@ def studies_of(results: Results) -> list[Study]:
         verdict=results["verdict"],
         margin=float(margin) if isinstance(margin, int | float) else None,
     )
-    return [whole, *others]
+    more = {name: value for name, value in results.items() if name in Study.__optional_keys__}
+    return [cast("Study", {**whole, **more}), *others]
 
 
 def _inconsistencies(results: Results) -> list[str]:

@@ -1,6 +1,6 @@
 """One study: recipes on one task, tuned alike, reported on fresh seeds, compared in pairs."""
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from jaxlab import tasks
 
@@ -19,7 +19,11 @@ class Task(TypedDict):
 class Tuning(TypedDict):
     """How one hyperparameter was chosen: the metric on validation data, ``validation[value][seed]``.
 
-    ``at_edge``: the chosen value is the first or last of its grid, so a better one may lie beyond.
+    Where several hyperparameters were varied together, ``parameter``, ``values`` and ``chosen`` are those of the first,
+    and ``points`` has them all, a value for each trial.
+
+    ``at_edge``: the chosen value is the first or last of its grid, so a better one may lie beyond and the arm is not
+    tuned. ``edges`` names every hyperparameter of which that holds; ``widened`` counts the values beyond the first grid.
     """
 
     parameter: str
@@ -28,6 +32,9 @@ class Tuning(TypedDict):
     validation: list[list[float | None]]
     chosen: float
     at_edge: bool
+    points: NotRequired[dict[str, list[float]]]
+    edges: NotRequired[list[str]]
+    widened: NotRequired[int]
 
 
 class Report(TypedDict):
@@ -49,12 +56,67 @@ class Curves(TypedDict):
 
 
 class Cost(TypedDict):
-    """Wall-clock seconds (of which ``compile_seconds`` compiling) and bytes of state for each parameter."""
+    """What an arm took: wall-clock seconds of all its runs, of which ``compile_seconds``, and what a step costs.
+
+    ``seconds_per_step`` is one member's share of a population's step; ``flops_per_step`` are those of the program
+    before XLA optimises it, a loop's body counted once; ``params`` are numbers, ``state_bytes`` the optimizer's.
+    """
 
     seconds_tuning: float
     seconds_report: float
     compile_seconds: float
     state_bytes_per_param: float
+    compilations: NotRequired[int]
+    seconds_per_step: NotRequired[float]
+    flops_per_step: NotRequired[float | None]
+    params: NotRequired[int]
+    state_bytes: NotRequired[int]
+
+
+class Divergence(TypedDict):
+    """Runs that diverged, tuning and report together, their rate and its exact interval."""
+
+    lost: int
+    runs: int
+    rate: float
+    interval: list[float]
+
+
+class Sensitivity(TypedDict):
+    """What a wrong learning rate costs on average, in the metric's unit: on both sides of the best, and above it."""
+
+    two_sided: float | None
+    right: float | None
+
+
+class StepsToTarget(TypedDict):
+    """Steps until each report run's validation metric is at the target; null where it never is."""
+
+    target: float
+    steps: list[int | None]
+    median: float | None
+    interval: list[float | None]
+
+
+class StudyVariance(TypedDict):
+    """Standard deviations over report seeds and over searches of this size, and the mean's interval with both."""
+
+    seed_sd: float | None
+    search_sd: float | None
+    interval: list[float | None]
+
+
+class Measures(TypedDict):
+    """What an arm's runs say beside its final metric; each may be missing.
+
+    ``best_of``: the expected best validation metric of 1, 2, ... trials drawn from those of the tuning.
+    """
+
+    divergence: NotRequired[Divergence]
+    sensitivity: NotRequired[Sensitivity]
+    best_of: NotRequired[list[float | None]]
+    steps_to_target: NotRequired[StepsToTarget | None]
+    study: NotRequired[StudyVariance | None]
 
 
 class Arm(TypedDict):
@@ -72,10 +134,14 @@ class Arm(TypedDict):
     report: Report
     curves: Curves
     cost: Cost
+    measures: NotRequired[Measures]
 
 
 class Comparison(TypedDict):
-    """One pair of arms; the fields of :class:`jaxlab.verdict.Comparison`. ``verdict`` is of a."""
+    """One pair of arms; the fields of :class:`jaxlab.verdict.Comparison`. ``verdict`` is of a.
+
+    ``p_better``: the probability that a beats b on a fresh seed.
+    """
 
     a: str
     b: str
@@ -85,10 +151,39 @@ class Comparison(TypedDict):
     p_holm: float
     verdict: Literal["better", "worse", "equivalent", "undecided"]
     seeds_needed: int | None
+    p_better: NotRequired[float]
+    p_better_interval: NotRequired[list[float]]
+
+
+class Power(TypedDict):
+    """What the report runs can show, said before they ran: the smallest true difference found with 80% power.
+
+    ``effect`` is in standard deviations of the paired difference; ``difference`` in the metric's unit, by the spread
+    between the tuning's runs, where there is one.
+    """
+
+    seeds: int
+    pairs: int
+    effect: float
+    difference: float | None
+
+
+class Program(TypedDict):
+    """How the populations were run: ``trial`` has each layout's seconds a step, where several were tried."""
+
+    layout: str
+    trial: dict[str, float] | None
+    devices: int
+    backend: str
+    compilations: int
 
 
 class Study(TypedDict):
-    """Arms on one task, compared in pairs, and what that says. ``margin``: differences below it do not matter."""
+    """Arms on one task, compared in pairs, and what that says. ``margin``: differences below it do not matter.
+
+    ``trials``: runs of each arm's tuning, selection seeds counted; ``steps``: of a run. On the ``board`` "one-knob" the
+    learning rate is tuned and all else is as published, on "full" every hyperparameter of the search space.
+    """
 
     question: str
     task: Task
@@ -96,6 +191,11 @@ class Study(TypedDict):
     comparisons: list[Comparison]
     verdict: str
     margin: float | None
+    steps: NotRequired[int]
+    trials: NotRequired[int]
+    board: NotRequired[Literal["one-knob", "full"]]
+    power: NotRequired[Power | None]
+    program: NotRequired[Program]
 
 
 def task_entry(task: tasks.Task) -> Task:
@@ -132,6 +232,8 @@ def _lengths(study: Study, whole: str) -> list[str]:
             must_have(f"{path}.tuning.validation", tuning["validation"], len(tuning["values"]), "value")
             for row in tuning["validation"]:
                 must_have(f"{path}.tuning.validation[...]", row, len(tuning["seeds"]), "seed")
+            for name, values in tuning.get("points", {}).items():
+                must_have(f"{path}.tuning.points.{name}", values, len(tuning["values"]), "trial")
         must_have(f"{path}.report.test", report["test"], len(report["seeds"]), "seed")
         must_have(f"{path}.report.interval", report["interval"], 2, "end")
         if report["diverged"] != report["test"].count(None):

@@ -23,7 +23,7 @@ class Tuning(TypedDict):
     and ``points`` has them all, a value for each trial.
 
     ``at_edge``: the chosen value is the first or last of its grid, so a better one may lie beyond and the arm is not
-    tuned. ``edges`` names every hyperparameter of which that holds; ``widened`` counts the values beyond the first grid.
+    tuned. ``edges`` names every hyperparameter of which that holds; ``widened`` counts values beyond the first grid.
     """
 
     parameter: str

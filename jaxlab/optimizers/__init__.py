@@ -21,6 +21,7 @@ from jaxlab.optimizers.nadam import nadam, scale_by_nadam
 from jaxlab.optimizers.newton import newton, scale_by_newton
 from jaxlab.optimizers.radam import radam, scale_by_radam
 from jaxlab.optimizers.recipe import Recipe
+from jaxlab.optimizers.recipe_file import load_about, load_recipe, save_recipe
 from jaxlab.optimizers.registry import OptimizerInfo, get, names
 from jaxlab.optimizers.rmsprop import rmsprop, scale_by_rms
 from jaxlab.optimizers.sgd import gradient_descent, sgd
@@ -40,6 +41,8 @@ __all__ = [
     "gradient_descent",
     "lbfgs",
     "lion",
+    "load_about",
+    "load_recipe",
     "momentum",
     "nadam",
     "names",
@@ -47,6 +50,7 @@ __all__ = [
     "newton",
     "radam",
     "rmsprop",
+    "save_recipe",
     "scale_by_adadelta",
     "scale_by_adafactor",
     "scale_by_adagrad",

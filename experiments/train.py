@@ -3,6 +3,7 @@
     python -m experiments.train
     python -m experiments.train --task fashion_mnist_cnn --seed 1
     python -m experiments.train --task digits_mlp --optimizer lion --hyperparams learning_rate 1e-3 total_steps 1000
+    python -m experiments.train --recipe runs/tune/2026-01-31-120000/recipe.json
     python -m experiments.train --resume runs/train/2026-01-31-120000
 
 Trains one recipe, by default the task's own, and scores it on the test set after the last step. Every stretch
@@ -24,7 +25,7 @@ from rich.console import Console
 from experiments import cli
 from jaxlab import report, schedules, tasks, verdict
 from jaxlab.core import hyper
-from jaxlab.optimizers import Recipe
+from jaxlab.optimizers import Recipe, load_about, load_recipe, save_recipe
 from jaxlab.precision import as_policy
 from jaxlab.train import Checkpoints, TrainState, evaluate, init_run, make_run
 from jaxlab.train.data import check_length, count, split_sizes
@@ -37,8 +38,10 @@ from jaxlab.train.stopwatch import Stopwatch
 class Config:
     """What to train."""
 
-    task: str = "digits_mlp"
-    """A built-in task, or your own as package.module:object."""
+    task: str | None = None
+    """A built-in task, or your own as package.module:object; by default that of --recipe, else digits_mlp."""
+    recipe: Path | None = None
+    """A file that experiments.tune wrote: optimizer, schedule, hyperparams, steps and batch size are its own."""
     optimizer: str | None = None
     """By default the task's recipe; with another optimizer or schedule give its hyperparams."""
     schedule: str | None = None
@@ -78,7 +81,7 @@ def prepare(config: Config) -> Plan:
     """Checks everything that can be checked without training."""
     if config.resume is not None:
         config = saved_config(config)
-    task = tasks.get(config.task)
+    task = task_of(config)
     steps = hyper.integer("steps", task.steps if config.steps is None else config.steps, at_least=1)
     batch_size = hyper.integer(
         "batch_size", task.batch_size if config.batch_size is None else config.batch_size, at_least=1
@@ -105,6 +108,23 @@ def prepare(config: Config) -> Plan:
     return Plan(config, task, recipe, hyperparams, steps, batch_size, out)
 
 
+def task_of(config: Config) -> tasks.Task:
+    """The task; with ``config.recipe`` that file's recipe stands in for the task's own."""
+    if config.recipe is None:
+        return tasks.get(config.task or "digits_mlp")
+    (recipe, numbers), about = load_recipe(config.recipe), load_about(config.recipe)
+    for name in ("optimizer", "schedule"):
+        given, own = getattr(config, name), getattr(recipe, name)
+        if given not in (None, own):
+            raise ValueError(f"{name} = {given!r}: accepted beside recipe = {str(config.recipe)!r} is its own, {own!r}")
+    task = tasks.get(config.task or about.get("task", "digits_mlp"))
+    steps, batch_size = (
+        hyper.integer(f"{config.recipe}: about.{name}", about.get(name, getattr(task, name)), at_least=1)
+        for name in ("steps", "batch_size")
+    )
+    return dataclasses.replace(task, recipe=recipe, hyperparams=numbers, steps=steps, batch_size=batch_size)
+
+
 def saved_config(config: Config) -> Config:
     """The configuration of the run in ``config.resume``."""
     folder, alone = config.resume, dataclasses.replace(config, resume=None)
@@ -117,7 +137,10 @@ def saved_config(config: Config) -> Config:
         )
     if (folder / "results.json").exists():
         raise ValueError(f"resume = {str(folder)!r}: that run is complete, its page is {folder / 'report.html'}")
-    return Config(**json.loads((folder / "config.json").read_text())["config"] | {"resume": folder})
+    saved = json.loads((folder / "config.json").read_text())["config"]
+    # The run's own copy: the file that it was given may be another one by now.
+    own = {"recipe": folder / "recipe.json"} if saved.get("recipe") is not None else {}
+    return Config(**saved | own | {"resume": folder})
 
 
 def run(plan: Plan) -> None:
@@ -128,8 +151,11 @@ def run(plan: Plan) -> None:
     console.print(f"{plan.recipe.optimizer}, {plan.recipe.schedule}: {shown(plan.hyperparams)}")
     if config.resume is None:
         plan.out.mkdir(parents=True, exist_ok=True)
+        if config.recipe is not None:
+            own = load_about(config.recipe) | {"steps": plan.steps, "batch_size": plan.batch_size}
+            save_recipe(plan.out / "recipe.json", plan.recipe, plan.hyperparams, **own)
         about = {"command": cli.command("experiments.train"), "config": dataclasses.asdict(config) | {"out": None}}
-        (plan.out / "config.json").write_text(json.dumps(about))
+        (plan.out / "config.json").write_text(json.dumps(about, default=str))
 
     clock = Stopwatch()
     data, test = jax.device_put((task.data, task.test))

@@ -7,6 +7,7 @@ import pytest
 
 from experiments import train
 from jaxlab import report
+from jaxlab.optimizers import Recipe, load_recipe, save_recipe
 from jaxlab.train import Checkpoints
 
 SMALL = train.Config(task="line", steps=50, evaluations=5)
@@ -98,3 +99,50 @@ def test_what_cannot_be_resumed_is_refused(complete, tmp_path):
         train.prepare(train.Config(resume=complete))
     with pytest.raises(ValueError, match="accepted without other options"):
         train.prepare(train.Config(resume=complete, steps=10))
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.json"
+    numbers = {"learning_rate": 0.05, "momentum": 0.5, "total_steps": 40, "warmup_steps": 4}
+    save_recipe(path, Recipe("momentum", "cosine"), numbers, task="line", steps=40, batch_size=16)
+    return path
+
+
+def test_a_recipe_file_says_what_is_trained(recipe, tmp_path):
+    plan = train.prepare(train.Config(recipe=recipe, out=tmp_path / "out"))
+    assert (plan.task.name, plan.steps, plan.batch_size) == ("line", 40, 16)
+    assert (plan.recipe, plan.hyperparams) == load_recipe(recipe)
+
+
+def test_options_beside_a_recipe_file_win_and_its_lengths_follow(recipe, tmp_path):
+    given = {"steps": 80, "batch_size": 8, "hyperparams": {"momentum": 0.75}, "optimizer": "momentum"}
+    plan = train.prepare(train.Config(recipe=recipe, out=tmp_path / "out", **given))
+    assert (plan.steps, plan.batch_size) == (80, 8)
+    numbers = {"learning_rate": 0.05, "momentum": 0.75, "total_steps": 80, "warmup_steps": 8}
+    assert numbers.items() <= plan.hyperparams.items()
+
+
+def test_a_run_keeps_its_own_copy_of_a_recipe_file(recipe, tmp_path, monkeypatch):
+    config = train.Config(recipe=recipe, out=tmp_path / "out", evaluations=2, hyperparams={"momentum": 0.75})
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Log, "add", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train.run(train.prepare(config))
+    recipe.unlink()
+    plan = train.prepare(train.Config(resume=tmp_path / "out"))
+    assert (plan.recipe.optimizer, plan.steps, plan.hyperparams["momentum"]) == ("momentum", 40, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "adam"}, "optimizer = 'adam': accepted beside recipe = .* is its own, 'momentum'"),
+        ({"schedule": "constant"}, "schedule = 'constant': accepted beside recipe = .* is its own, 'cosine'"),
+        ({"hyperparams": {"momentun": 0.5}}, "did you mean 'momentum'"),
+        ({"recipe": "nothing.json"}, "there is no such file"),
+    ],
+)
+def test_what_contradicts_a_recipe_file_is_refused(changes, message, recipe, tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        train.prepare(train.Config(**{"recipe": recipe, "out": tmp_path / "out", **changes}))

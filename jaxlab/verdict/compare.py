@@ -84,7 +84,7 @@ def comparisons(
     check_level(level)
     if margin is not None:
         check_margin(margin)
-    gain = {name: _gains(name, values, higher_is_better) for name, values in arms.items()}
+    gain = {name: gains(values, higher_is_better, f"arms[{name!r}]") for name, values in arms.items()}
     _check_seeds({name: values.size for name, values in gain.items()})
     filled = fill(gain)
     pairs = list(itertools.combinations(gain, 2))
@@ -103,13 +103,6 @@ def comparisons(
         difference = (test.difference if higher_is_better else -test.difference) + 0.0
         found.append(Comparison(a, b, difference, (low, high), test.p, p, verdict, needed))
     return found
-
-
-def _gains(name: str, values: Collection[float | None], higher_is_better: bool) -> np.ndarray:
-    for value in values:
-        if value is not None and (isinstance(value, bool) or not hasattr(value, "__float__")):
-            raise TypeError(f"arms[{name!r}] has the value {value!r}: accepted are numbers, or None for a diverged run")
-    return gains(values, higher_is_better)
 
 
 def _check_seeds(seeds: Mapping[str, int]) -> None:

@@ -52,12 +52,20 @@ def ranking(arms: Mapping[str, Collection[float | None]], higher_is_better: bool
     return sorted(arms, key=place)
 
 
-def gains(values: Collection[float | None], higher_is_better: bool) -> Float[np.ndarray, " seeds"]:
+def gains(
+    values: Collection[float | None], higher_is_better: bool, name: str = "values"
+) -> Float[np.ndarray, " seeds"]:
     """Values turned so that larger is better, NaN where a run diverged.
+
+    Raises:
+      TypeError: a value is no number; the error calls it by ``name``.
 
     >>> gains([0.5, None, float("inf")], higher_is_better=False).tolist()
     [-0.5, nan, nan]
     """
+    for value in values:
+        if value is not None and (isinstance(value, bool) or not hasattr(value, "__float__")):
+            raise TypeError(f"{name} has the value {value!r}: accepted are numbers, or None for a diverged run")
     found = np.array([math.nan if value is None else value for value in values], np.float64)
     return np.where(np.isfinite(found), found if higher_is_better else -found, np.nan)
 

@@ -1,4 +1,4 @@
-"""Intervals for a mean over seeds.
+"""Intervals: for a mean over seeds, and for a share of runs.
 
 The t interval decides, because at a handful of seeds it is the one that holds what it promises. The
 bootstrap band is for the eye alone: at 5 seeds a percentile bootstrap misses the truth about 17% of
@@ -56,6 +56,38 @@ def t_interval(values: Sequence[float] | Float[np.ndarray, " seeds"], level: flo
     half = float(stats.t.ppf((1.0 + level) / 2.0, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
     mean = float(x.mean())
     return mean - half, mean + half
+
+
+def binomial_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    r"""The exact interval for a probability of which so many of so many trials came out.
+
+    It holds every probability under which neither so few nor so many successes would be a surprise:
+
+    .. math::
+        P_{low}(X \ge s) = P_{high}(X \le s) = (1 - \text{level}) / 2, \qquad X \sim \text{Bin}(n, \cdot)
+
+    It never holds less often than it says, however few the trials; usually more often.
+
+    Args:
+      successes: between 0 and ``trials``.
+      trials: at least 1.
+      level: how often such intervals hold the true probability at least, in (0, 1).
+
+    Raises:
+      ValueError: counts that are none, or a level outside (0, 1).
+
+    Reference: Clopper and Pearson, The use of confidence or fiducial limits illustrated in the case of
+    the binomial, Biometrika 26 (1934).
+
+    >>> low, high = binomial_interval(4, 5)
+    >>> round(low, 3), round(high, 3)
+    (0.284, 0.995)
+    """
+    check_level(level)
+    if trials < 1 or not 0 <= successes <= trials:
+        raise ValueError(f"successes = {successes}, trials = {trials}: accepted are 0 to trials of at least one trial")
+    low, high = stats.binomtest(successes, trials).proportion_ci(level, method="exact")
+    return float(low), float(high)
 
 
 def bootstrap_band(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from jaxlab.verdict.intervals import check_level
 
@@ -64,9 +64,10 @@ def paired_t(a: Values, b: Values, level: float = 0.95) -> Paired:
         return Paired(0.0, (0.0, 0.0), 1.0)
     if differences.size == 1 or _constant(x, y):
         return Paired(mean, (-math.inf, math.inf), 2.0 ** (1 - differences.size))
-    test = stats.ttest_rel(x, y)
-    ends = test.confidence_interval(level)
-    return Paired(mean, (float(ends.low), float(ends.high)), float(test[1]))
+    # What stats.ttest_rel computes, a hundred times sooner: a study of many arms has many pairs.
+    df, error = differences.size - 1, float(differences.std(ddof=1)) / math.sqrt(differences.size)
+    half = float(special.stdtrit(df, (1.0 + level) / 2.0)) * error
+    return Paired(mean, (mean - half, mean + half), 2.0 * float(special.stdtr(df, -abs(mean) / error)))
 
 
 def equivalence_p(a: Values, b: Values, margin: float) -> float:
@@ -98,7 +99,7 @@ def equivalence_p(a: Values, b: Values, margin: float) -> float:
         return 0.5**differences.size if abs(differences.mean()) < margin else 1.0
     error = differences.std(ddof=1) / math.sqrt(differences.size)
     distance = margin - abs(differences.mean())
-    return float(stats.t.sf(distance / error, differences.size - 1))
+    return float(special.stdtr(differences.size - 1, -distance / error))
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -149,8 +150,8 @@ def power(effect: float, seeds: int, alpha: float = 0.05) -> float:
     >>> round(power(0.5, 34), 3)
     0.808
     """
-    critical = stats.t.ppf(1.0 - alpha / 2.0, seeds - 1)
-    return float(stats.nct.sf(critical, seeds - 1, abs(effect) * math.sqrt(seeds)))
+    critical = special.stdtrit(seeds - 1, 1.0 - alpha / 2.0)
+    return 1.0 - float(special.nctdtr(seeds - 1, abs(effect) * math.sqrt(seeds), critical))
 
 
 def seeds_needed(a: Values, b: Values, *, alpha: float = 0.05, power_wanted: float = 0.8) -> int | None:

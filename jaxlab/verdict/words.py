@@ -10,6 +10,7 @@ from jaxlab.verdict.compare import Comparison
 from jaxlab.verdict.divergence import ranking
 from jaxlab.verdict.intervals import t_interval
 from jaxlab.verdict.measure import Measure, enumerate_words, probability
+from jaxlab.verdict.superiority import Superiority
 
 _NAMED = 3
 """Longer lists of arms are cut to this many names."""
@@ -42,6 +43,18 @@ def sentence(comparison: Comparison, measure: Measure, level: float = 0.95) -> s
         more = f"needs about {found.seeds_needed} more {_seeds(found.seeds_needed)}"
         return f"{a} against {b} is undecided {on}: {size}; {more}."
     return f"{a} against {b} is undecided {on}: {size or 'runs diverged'}."
+
+
+def chance(a: str, b: str, found: Superiority, level: float = 0.95) -> str:
+    """What :func:`~jaxlab.verdict.p_better` means to someone who trains once, the likelier arm first.
+
+    >>> print(chance("sgd", "adam", Superiority(0.2, (0.005, 0.716))))
+    adam beats sgd on 80% of seeds (95% interval 28% to 99.5%).
+    """
+    p, (low, high) = found.probability, found.interval
+    if p < 0.5:
+        a, b, p, low, high = b, a, 1.0 - p, 1.0 - high, 1.0 - low
+    return f"{a} beats {b} on {_share(p)} of seeds ({level:.0%} interval {_share(low)} to {_share(high)})."
 
 
 def overall(
@@ -154,6 +167,12 @@ def _size(comparison: Comparison, measure: Measure, level: float) -> str:
     low, high = comparison.interval
     known = f"{level:.0%} interval {measure.interval(low, high)}, " if math.isfinite(low) else ""
     return f"{measure.difference(comparison.difference)} ({known}corrected p {probability(comparison.p_holm)})"
+
+
+def _share(p: float) -> str:
+    # One more digit near certainty, where 99.5% and 100% are not the same.
+    digits = 0 if 0.01 <= p <= 0.99 or p in (0.0, 1.0) else 1
+    return f"{p:.{digits}%}"
 
 
 def _seeds(count: int) -> str:

@@ -97,7 +97,8 @@ def study_variance(
     found = scores[np.isfinite(scores)]
     lost = 1.0 - found.size / draws
     seed_sd = float(runs.std(ddof=1)) if runs.size > 1 and np.isfinite(runs).all() else None
-    search_sd = float(found.std()) if found.size else None
+    # From one of them, so that scores that are all the same have no spread, not that of rounding.
+    search_sd = float((found - found[0]).std()) if found.size else None
     interval = (-math.inf, math.inf)
     if seed_sd is not None and search_sd is not None and lost <= 1.0 - level:
         error = math.hypot(seed_sd / math.sqrt(runs.size), search_sd)

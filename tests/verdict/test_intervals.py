@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxlab.verdict.intervals import bootstrap_band, t_interval
+from jaxlab.verdict.intervals import binomial_interval, bootstrap_band, t_interval
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
@@ -51,6 +51,22 @@ def test_no_values_are_an_error(values):
 def test_level_is_a_probability(level):
     with pytest.raises(ValueError, match="level = "):
         t_interval([1.0, 2.0], level)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_binomial_interval_is_the_quantiles_of_beta_laws(level):
+    tail = (1.0 - level) / 2.0
+    for s in range(1, 12):
+        expected = (stats.beta.ppf(tail, s, 13 - s), stats.beta.ppf(1.0 - tail, s + 1, 12 - s))
+        assert binomial_interval(s, 12, level) == pytest.approx(expected, rel=1e-9)
+    assert binomial_interval(0, 12, level) == (0.0, pytest.approx(1.0 - tail ** (1.0 / 12.0)))
+    assert binomial_interval(12, 12, level) == (pytest.approx(tail ** (1.0 / 12.0)), 1.0)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (-1, 5), (6, 5)])
+def test_binomial_counts(successes, trials):
+    with pytest.raises(ValueError, match=f"successes = {successes}, trials = {trials}"):
+        binomial_interval(successes, trials)
 
 
 def test_band_is_scipys_percentile_bootstrap():

@@ -6,7 +6,8 @@ import pytest
 
 from jaxlab.verdict.compare import Comparison, comparisons
 from jaxlab.verdict.measure import MINUS, Measure
-from jaxlab.verdict.words import overall, sentence
+from jaxlab.verdict.superiority import Superiority, p_better
+from jaxlab.verdict.words import chance, overall, sentence
 
 ACCURACY = Measure("accuracy", "fraction correct", higher_is_better=True)
 LOSS = Measure("loss", "nats", higher_is_better=False)
@@ -98,3 +99,16 @@ def test_the_best_lost_runs_too():
 def test_the_others_diverged():
     text = said({"a": ADAM, "b": [NAN] * 5})
     assert text == "a is best on test accuracy with 97.20%: better than b, whose runs diverged."
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (p_better(SGD, ADAM, True), "b beats a on 100% of seeds (95% interval 48% to 100%)."),
+        (p_better(SGD, SGD, True), "a beats b on 50% of seeds (95% interval 0% to 100%)."),
+        (Superiority(0.9, (0.554, 0.9975)), "a beats b on 90% of seeds (95% interval 55% to 99.8%)."),
+        (Superiority(0.1, (0.0025, 0.446)), "b beats a on 90% of seeds (95% interval 55% to 99.8%)."),
+    ],
+)
+def test_chance_of_the_likelier_arm(found, expected):
+    assert chance("a", "b", found) == expected

@@ -132,8 +132,9 @@ def power_words(
 
     >>> accuracy = Measure("accuracy", "fraction correct", higher_is_better=True)
     >>> print(power_words(5, 1, sd=0.01, measure=accuracy))  # doctest: +NORMALIZE_WHITESPACE
-    With 5 report seeds and 1 pair, a difference of 1.68 standard deviations between seeds is found
-    with 80% power: here about 1.68 points of test accuracy. A smaller one may stay undecided.
+    With 5 report seeds and 1 pair, a difference of 1.68 times the spread (standard deviation) of the
+    differences from seed to seed is found with 80% power: here about 1.68 points of test accuracy.
+    A smaller one may stay undecided.
     """
     if pairs == 0:
         return "There is one arm, so nothing is compared."
@@ -142,7 +143,8 @@ def power_words(
         return "One report seed cannot decide anything; 5 are a good start."
     found = (
         f"With {seeds} report seeds and {pairs:,} {'pair' if pairs == 1 else 'pairs'}, a difference of "
-        f"{effect:.3g} standard deviations between seeds is found with 80% power"
+        f"{effect:.3g} times the spread (standard deviation) of the differences from seed to seed "
+        "is found with 80% power"
     )
     if sd is None or measure is None:
         return f"{found}. A smaller one may stay undecided."

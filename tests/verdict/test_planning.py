@@ -84,8 +84,8 @@ def test_no_sd(arms):
 
 def test_words():
     assert power_words(5, 28) == (
-        "With 5 report seeds and 28 pairs, a difference of 4.12 standard deviations between seeds is found with 80% "
-        "power. A smaller one may stay undecided."
+        "With 5 report seeds and 28 pairs, a difference of 4.12 times the spread (standard deviation) of the "
+        "differences from seed to seed is found with 80% power. A smaller one may stay undecided."
     )
     assert "here about 0.168 nats of test loss" in power_words(5, 1, 0.1, LOSS)
     assert power_words(5, 1, 0.01, ACCURACY, margin=0.01).endswith(

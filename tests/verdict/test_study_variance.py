@@ -73,7 +73,7 @@ def test_both_spreads_are_in_the_interval():
     found = study_variance(validation, REPORT, True, level=0.9)
     assert found.seed_sd == pytest.approx(np.std(REPORT, ddof=1))
     assert found.search_sd == pytest.approx(found.scores.std())
-    error = np.linalg.norm([found.seed_sd / math.sqrt(5), found.search_sd])
+    error = np.linalg.norm([np.std(REPORT, ddof=1) / math.sqrt(5), found.scores.std()])
     expected = stats.t(4, np.mean(REPORT), error).interval(0.9)
     assert found.interval == pytest.approx(expected)
     assert found.interval[0] < t_interval(REPORT, 0.9)[0]
@@ -112,7 +112,7 @@ def test_searches_that_find_nothing_are_lost():
 
 def test_a_trial_is_not_chosen_on_a_seed_that_it_lost_and_lost_if_chosen_elsewhere():
     # The first trial is best where it finishes: chosen if drawn at all (3/4) and the second seed never is (1/4).
-    found = study_variance([[0.9, None], [0.5, 0.5]], REPORT, True, draws=20_000)
+    found = study_variance([[2.0, None], [0.5, 0.5]], REPORT, True, draws=20_000)
     lost_draw = 0.25 * 0.75  # one trial alone, and its lost seed is drawn: nothing finishes
     assert found.lost == pytest.approx(0.75 * 0.25 + lost_draw, abs=0.01)
     assert set(found.scores[np.isfinite(found.scores)]) == {0.5}

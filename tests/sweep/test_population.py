@@ -13,9 +13,12 @@ from jaxlab.optimizers import Recipe
 from jaxlab.precision import Policy
 from jaxlab.sweep import population as engine
 from jaxlab.sweep import run_population, seed_keys, tune
+from jaxlab.sweep.devices import member_mesh
+from jaxlab.sweep.program import Program, compile_pieces, initial
 from jaxlab.train import data as examples_of
 from jaxlab.train import evaluate, init_run, make_run
 from jaxlab.train.run import validation_indices
+from jaxlab.train.stopwatch import Stopwatch
 
 RECIPE = Recipe("adam", "cosine")
 RATES = np.array([0.003, 0.1, 0.03])
@@ -62,13 +65,12 @@ def test_one_after_the_other_is_the_same(line, together):
     assert int(turns.states.step) == 40
 
 
-def test_spare_places_change_nothing_and_share_the_program(line, together, monkeypatch):
+def test_spare_places_change_nothing_and_share_the_program(line, together):
     hyperparams = {"learning_rate": RATES[:2], "total_steps": 40}
     arguments = {"steps": 40, "eval_every": 20, "test": True}
     run_population(line, RECIPE.build, hyperparams, seed_keys([0, 1]), capacity=6, **arguments)
-    stretch = engine._stretch.cache_info()
     again = run_population(line, RECIPE.build, hyperparams, seed_keys([0, 1]), capacity=6, **arguments)
-    assert engine._stretch.cache_info().misses == stretch.misses
+    assert again.compilations == 0
     assert again.validation["mse"].shape == (2, 2)
     np.testing.assert_allclose(again.validation["mse"], together.validation["mse"][:2], rtol=1e-4)
 
@@ -140,18 +142,18 @@ def test_a_condition_on_the_clock_stays_a_branch(line):
 
         return optax.GradientTransformationExtraArgs(init, update)
 
-    program = engine.Program(
+    program = Program(
         loss=line.loss,
         build=build,
-        mesh=engine.member_mesh(2),
-        layout="vmap",
+        mesh=member_mesh(2),
+        width=None,
         batch_size=8,
         training=100,
         options=(),
     )
-    params, keys = engine._initial(line.init, seed_keys([0, 1]))
-    states = program.start()(params, {"learning_rate": jnp.ones(2)}, keys)
-    assert " conditional(" in program.stretch(20).lower(states, line.data).compile().as_text()
+    beginning = initial(line.init, {"learning_rate": np.ones(2, np.float32)}, seed_keys([0, 1]), Stopwatch())
+    pieces = compile_pieces(program, 2, beginning, line.data, Stopwatch())
+    assert " conditional(" in pieces.advance.as_text()
 
 
 def test_choosing_prefers_what_did_not_diverge(line):

@@ -1,0 +1,181 @@
+"""Who of a population has a place in the program, and whose states wait on the host."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from jaxlab.sweep.program import MEMBER, SHARED, STATES, Beginning, Pieces, Program, compile_pieces, put
+from jaxlab.train.state import TrainState
+from jaxlab.train.stopwatch import Stopwatch
+
+
+class Seen(NamedTuple):
+    """What a stretch showed of those who have a place, in the order of ``members``."""
+
+    members: Int[np.ndarray, " seated"]
+    loss: Float[np.ndarray, " seated"]
+    metrics: dict[str, Float[np.ndarray, " seated"]]
+    skipped: Int[np.ndarray, " seated"]
+
+
+class Crew:
+    """Members in groups, one group at a time on the devices.
+
+    A single group stays on the devices from one stretch to the next. Several take turns: for every stretch
+    each is put there, advanced, and fetched. A group with fewer members than places fills them with copies of
+    its own, whose results nobody reads; so every group runs in the same executables.
+
+    Args:
+      program: what is compiled.
+      clock: counts.
+      beginning: of all members.
+      data: the task's, on the host or anywhere.
+      size: places a device.
+      groups: the members of each.
+
+    Attributes:
+      live: who still trains. The states of the others are those of the step where they ended.
+      done: steps taken.
+      states: on the host, all members; as of the last :meth:`fetch`. Replaced, never written into.
+      bytes: of a device, the most that was needed.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        clock: Stopwatch,
+        beginning: Beginning,
+        data: PyTree,
+        size: int,
+        groups: list[Int[np.ndarray, " group"]],
+    ) -> None:
+        self.program, self.clock, self.beginning = program, clock, beginning
+        self.size, self.groups = size, groups
+        members = len(beginning.keys)
+        self.live = np.ones(members, bool)
+        self.done, self.bytes = 0, 0
+        self.data = put(program.mesh, data, SHARED)
+        one = jax.eval_shape(program.start(), *beginning.of(np.arange(program.mesh.size) % members))
+        self._kinds = one
+        self.states = jax.tree.map(
+            lambda leaf: np.empty((members, *leaf.shape[1:]), leaf.dtype) if leaf.ndim else np.zeros((), leaf.dtype),
+            jax.eval_shape(_words, one),
+        )
+        self._held: TrainState | None = None
+        self._pieces: Pieces | None = None
+
+    def pieces(self) -> Pieces:
+        """The executables of this size."""
+        if self._pieces is None:
+            places = self.size * self.program.mesh.size
+            self._pieces = compile_pieces(self.program, places, self.beginning, self.data, self.clock)
+            self.bytes = max(self.bytes, self._pieces.bytes)
+        return self._pieces
+
+    def advance(self, steps: int) -> list[Seen]:
+        """Trains every group for so many steps and validates it."""
+        pieces, seen, turns = self.pieces(), [], len(self.groups) > 1
+        fetched = _copied(self.states) if turns else self.states
+        for group in self.groups:
+            states = self._held if self._held is not None else self._seated(group)
+            states, loss = self.clock.call(pieces.advance, states, self.data, np.int32(steps))
+            metrics = self.clock.call(pieces.validate, states.params, states.key, self.data)
+            seen.append(Seen(group, *_first(len(group), (loss, metrics, states.skipped))))
+            if turns:
+                self._write(fetched, group, states)
+            else:
+                self._held = states
+        self.states = fetched
+        self.done += steps
+        return seen
+
+    def score(self, test: PyTree) -> dict[str, Float[np.ndarray, " members"]]:
+        """Every metric on the test set; NaN for members without a place."""
+        test, scores = put(self.program.mesh, test, SHARED), {}
+        for group in self.groups:
+            states = self._held if self._held is not None else self._seated(group)
+            metrics = self.clock.run(self.program.score(), states.params, test)
+            for name, value in _first(len(group), metrics).items():
+                scores.setdefault(name, np.full(self.live.shape, np.nan, value.dtype))[group] = value
+        return scores
+
+    def end(self, members: Bool[np.ndarray, " members"]) -> None:
+        """These train no more; their states are kept as they are now."""
+        self.fetch()
+        self.live = self.live & ~members
+
+    def compact(self) -> None:
+        """Closes places that the living do not need: whole groups first, then half of the places, and half again.
+
+        Sizes are the first one halved so and so many times, so few executables serve whoever ends when.
+        """
+        alive, devices = np.flatnonzero(self.live), self.program.mesh.size
+        groups, size = -(-len(alive) // (self.size * devices)), self.size
+        while groups == 1 and size > 1 and len(alive) <= size // 2 * devices:
+            size //= 2
+        if groups and (groups, size) != (len(self.groups), self.size):
+            self.fetch()
+            self._held, self._pieces, self.size = None, None, size
+            self.groups = np.array_split(alive, groups)
+
+    def fetch(self) -> None:
+        """Copies the living's states to the host, where they are not there anyway."""
+        if self._held is not None:
+            fetched = _copied(self.states)
+            self._write(fetched, self.groups[0], self._held)
+            self.states = fetched
+
+    def result(self) -> TrainState:
+        """The states of all members: NumPy arrays, and typed keys."""
+        self.fetch()
+        return _keyed(self.states, self._kinds)._replace(step=np.int32(self.done))
+
+    def _seated(self, group: np.ndarray) -> TrainState:
+        places = np.resize(group, self.size * self.program.mesh.size)
+        if not self.done:
+            beginning = put(self.program.mesh, tuple(self.beginning.of(places)), MEMBER)
+            return self.clock.call(self.pieces().start, *beginning)
+        chosen = jax.tree.map(lambda leaf: leaf[places], self.states._replace(step=None))
+        states = _keyed(chosen._replace(step=np.int32(self.done)), self._kinds)
+        return put(self.program.mesh, states, STATES)
+
+    def _write(self, kept: TrainState, group: np.ndarray, fresh: TrainState) -> None:
+        """Writes what the living of a group have become into the copy on the host."""
+        which = self.live[group]
+
+        def write(old: np.ndarray, new: Array) -> None:
+            if old.ndim:
+                old[group[which]] = np.asarray(new)[: len(group)][which]
+
+        jax.tree.map(write, kept, _words(fresh))
+
+
+def _copied(states: TrainState) -> TrainState:
+    return jax.tree.map(np.copy, states)
+
+
+def _first(count: int, tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: np.array(leaf)[:count], tree)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _words(tree: Any) -> Any:
+    """Typed keys as the integers that NumPy can hold."""
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def _keyed(tree: Any, kinds: Any) -> Any:
+    """The integers as typed keys again, where ``kinds`` has them."""
+
+    def one(leaf: np.ndarray, kind: jax.ShapeDtypeStruct) -> Any:
+        if not _is_key(kind):
+            return leaf
+        return jax.random.wrap_key_data(jnp.asarray(leaf), impl=jax.random.key_impl(jnp.empty((), kind.dtype)))
+
+    return jax.tree.map(one, tree, kinds)

@@ -1,0 +1,210 @@
+"""The compiled pieces of a population: start, advance, validate, score.
+
+Each is one function of all members that are on the devices, jitted once for equal static parts. Members are
+spread over the devices by ``shard_map``; none talks to another. The clock is one unbatched number outside the
+members, so a condition on it (``step % 10 == 0``) stays a branch, where a batched one would become a select that
+computes both sides.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
+
+from jaxlab.core import hyper
+from jaxlab.sweep import memory
+from jaxlab.train import data as examples_of
+from jaxlab.train.evaluate import evaluate
+from jaxlab.train.run import run_keys, training_batch, validation_indices
+from jaxlab.train.state import Build, TrainState, init_state
+from jaxlab.train.step import step_fn
+from jaxlab.train.stopwatch import Stopwatch
+
+MEMBER, SHARED = PartitionSpec("members"), PartitionSpec()
+# One clock for all members: it has no axis and no place.
+_AXES: dict[str, Any] = dict.fromkeys(TrainState._fields, 0) | {"step": None}
+_SPECS: dict[str, Any] = dict.fromkeys(TrainState._fields, MEMBER) | {"step": SHARED}
+AXES, STATES = TrainState(**_AXES), TrainState(**_SPECS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What is static of a population. Equal programs share what was compiled.
+
+    Attributes:
+      loss: the task's.
+      build: ``hyperparams -> GradientTransformation``.
+      mesh: the devices, one axis ``members``.
+      width: how many members of a device are vectorised together, the others taking turns; None: all.
+      batch_size, training: examples of a step, and of the pool's training part.
+      options: of the training step, sorted.
+    """
+
+    loss: Callable[..., Any]
+    build: Build
+    mesh: Mesh
+    width: int | None
+    batch_size: int
+    training: int
+    options: tuple[tuple[str, Any], ...]
+
+    def start(self) -> Any:
+        """``(params, hyperparams, keys) -> states``, jitted."""
+        return _start(self.build, self.mesh, dict(self.options).get("policy"))
+
+    def advance(self) -> Any:
+        """``(states, data, steps) -> (states, mean training loss)``, jitted; takes the states as its own.
+
+        The number of steps is traced: one executable serves stretches of every length.
+        """
+        return _advance(self)
+
+    def validate(self) -> Any:
+        """``(parameters, keys, data) -> metrics`` on each member's validation examples, jitted."""
+        return _validate(self.loss, self.mesh, self.width, self.training)
+
+    def score(self) -> Any:
+        """``(parameters, test) -> metrics``, jitted."""
+        return _score(self.loss, self.mesh)
+
+
+class Beginning(NamedTuple):
+    """All that members start from; leaves with a leading axis of members, on the host (keys are typed)."""
+
+    params: PyTree
+    hyperparams: PyTree
+    keys: Any
+
+    def of(self, members: np.ndarray) -> "Beginning":
+        """Those of some members, in this order."""
+        return jax.tree.map(lambda leaf: leaf[members], self)
+
+
+class Pieces(NamedTuple):
+    """A program compiled for so many places, and the bytes of a device that it needs."""
+
+    start: Any
+    advance: Any
+    validate: Any
+    bytes: int
+
+
+def compile_pieces(program: Program, places: int, beginning: Beginning, data: PyTree, clock: Stopwatch) -> Pieces:
+    """The executables for a number of places on all devices; nothing runs, no array is needed.
+
+    Args:
+      beginning: of members, however many: shapes are read.
+      data: the task's, likewise.
+    """
+
+    def placed(tree: PyTree, spec: Any) -> PyTree:
+        sharding = NamedSharding(program.mesh, spec)
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
+
+    seats = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((places, *leaf.shape[1:]), leaf.dtype), beginning)
+    seats, data, steps = placed(seats, MEMBER), placed(data, SHARED), placed(np.int32(0), SHARED)
+    states = jax.eval_shape(program.start(), *seats)
+    states = placed(states._replace(step=None), MEMBER)._replace(step=placed(states.step, SHARED))
+    start = clock.compile(program.start(), *seats)
+    advance = clock.compile(program.advance(), states, data, steps)
+    validate = clock.compile(program.validate(), states.params, states.key, data)
+    # States and data stay where they are when the others run.
+    resident, stretch = memory.of_program(advance)
+    return Pieces(start, advance, validate, resident + max(stretch, memory.of_program(validate)[1]))
+
+
+def put(mesh: Mesh, tree: PyTree, specs: Any) -> PyTree[Array]:
+    """The arrays on the devices: ``MEMBER`` spreads the leading axis, ``SHARED`` gives every device all."""
+    return jax.device_put(tree, jax.tree.map(functools.partial(NamedSharding, mesh), specs))
+
+
+def initial(init: Callable[..., Any], hyperparams: PyTree, keys: Array, clock: Stopwatch) -> Beginning:
+    """What all members start from: parameters and run key by their keys.
+
+    One distinct key after the other: compiled once, whatever the population's size.
+    """
+    kind = jax.random.key_impl(keys)
+    words, which = np.unique(jax.random.key_data(keys), axis=0, return_inverse=True)
+    start = _start_of_one(init)
+    each = [clock.run(start, key) for key in jax.random.wrap_key_data(jnp.asarray(words), impl=kind)]
+    params, run_keys = jax.tree.map(lambda *leaves: np.stack(leaves)[which.reshape(-1)], *each)
+    return Beginning(params, hyperparams, jax.random.wrap_key_data(jnp.asarray(run_keys), impl=kind))
+
+
+@functools.lru_cache(maxsize=64)
+def _start_of_one(init: Callable[..., Any]) -> Any:
+    def start(key: Array) -> tuple[PyTree, Array]:
+        params_key, run_key = run_keys(key)
+        return init(params_key), jax.random.key_data(run_key)
+
+    return jax.jit(start)
+
+
+@functools.lru_cache(maxsize=64)
+def _start(build: Build, mesh: Mesh, policy: Any) -> Any:
+    def one(params: PyTree, hyperparams: PyTree, key: Array) -> TrainState:
+        return init_state(params, build, hyperparams, key=key, policy=policy)
+
+    return jax.jit(_spread(mesh, jax.vmap(one, out_axes=AXES), (MEMBER, MEMBER, MEMBER), STATES))
+
+
+@functools.lru_cache(maxsize=64)
+def _advance(program: Program) -> Any:
+    step = step_fn(program.loss, program.build, **dict(program.options))
+    batch_of = functools.partial(training_batch, training=program.training, batch_size=program.batch_size)
+
+    def stretch(states: TrainState, data: PyTree, steps: Array) -> tuple[TrainState, Array]:
+        def body(_: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
+            state, total = carry
+            state, metrics = step(state, batch_of(state, data))
+            return state, total + metrics["loss"]
+
+        def member(rest: TrainState) -> tuple[TrainState, Array]:
+            begin = rest._replace(step=states.step), jnp.zeros((), hyper.arithmetic_dtype())
+            state, total = jax.lax.fori_loop(0, steps, body, begin)
+            return state._replace(step=None), total / steps
+
+        after, loss = _each(member, program.width, states._replace(step=None))
+        return after._replace(step=states.step + steps), loss
+
+    spread = _spread(program.mesh, stretch, (STATES, SHARED, SHARED), (STATES, MEMBER))
+    return jax.jit(spread, donate_argnums=0)
+
+
+@functools.lru_cache(maxsize=64)
+def _validate(loss: Callable[..., Any], mesh: Mesh, width: int | None, training: int) -> Any:
+    def validate(params: PyTree, keys: Array, data: PyTree) -> dict[str, Array]:
+        def member(one: tuple[PyTree, Array]) -> dict[str, Array]:
+            chosen = validation_indices(one[1], pool=examples_of.count(data), training=training)
+            return evaluate(loss, one[0], data, chosen)
+
+        return _each(member, width, (params, keys))
+
+    return jax.jit(_spread(mesh, validate, (MEMBER, MEMBER, SHARED), MEMBER))
+
+
+@functools.lru_cache(maxsize=64)
+def _score(loss: Callable[..., Any], mesh: Mesh) -> Any:
+    def score(params: PyTree, test: PyTree) -> dict[str, Array]:
+        return _each(lambda member: evaluate(loss, member, test), 1, params)
+
+    return jax.jit(_spread(mesh, score, (MEMBER, SHARED), MEMBER))
+
+
+def _each(function: Callable[[Any], Any], width: int | None, members: PyTree) -> Any:
+    """The function of every member, ``width`` of them at a time."""
+    if width == 1:
+        return jax.lax.map(function, members)
+    if width is None or width >= jax.tree.leaves(members)[0].shape[0]:
+        return jax.vmap(function)(members)
+    return jax.lax.map(function, members, batch_size=width)
+
+
+def _spread(mesh: Mesh, function: Callable[..., Any], in_specs: Any, out_specs: Any) -> Callable[..., Any]:
+    return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)

@@ -5,6 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
+from jaxlab.optimizers import Recipe
+from jaxlab.sweep import run_population, seed_keys
 from jaxlab.sweep.pruning import Patience, SuccessiveHalving
 
 
@@ -129,3 +131,18 @@ def test_patience_is_rebuilt_from_the_past_and_forgets_what_comes_after():
 def test_bad_input_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_in_a_population_the_best_survives_and_steps_are_saved():
+    """The same members with and without halving: who is left is who wins, and has the same score."""
+    rates = np.array([1e-4, 0.1, 1e-3, 1e-2])
+    members = {"hyperparams": {"learning_rate": np.repeat(rates, 2)}, "keys": seed_keys([0, 1] * 4)}
+    halving = SuccessiveHalving("mse", False, steps=80, points=4, seeds=2)
+    whole = run_population("line", Recipe("sgd").build, **members, steps=80, eval_every=20)
+    halved = run_population("line", Recipe("sgd").build, **members, steps=80, eval_every=20, stop=halving)
+    scores = whole.validation["mse"][:, -1].reshape(4, 2).mean(axis=1)
+    assert scores.argmin() == 1
+    assert halved.ended.reshape(4, 2).tolist() == [[20, 20], [80, 80], [20, 20], [40, 40]]
+    assert halved.ended.sum() == halving.member_steps < whole.ended.sum() == 8 * 80
+    np.testing.assert_allclose(halved.validation["mse"][2:4, -1], whole.validation["mse"][2:4, -1], rtol=1e-5)
+    assert np.isnan(halved.validation["mse"][[0, 1, 4, 5, 6, 7], -1]).all()

@@ -1,6 +1,7 @@
 """What every experiment's command line has in common."""
 
 import dataclasses
+import json
 import shlex
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import tyro
 from rich.console import Console
 
 from jaxlab import report
+from jaxlab.report.results import plain, write_atomically
 
 Config = TypeVar("Config")
 Plan = TypeVar("Plan")
@@ -67,6 +69,44 @@ def new_folder(out: Path | None, experiment: str) -> Path:
 def command(module: str) -> str:
     """The command that makes this run again."""
     return shlex.join(["python", "-m", module, *sys.argv[1:]])
+
+
+def remember(out: Path, config: Any, module: str) -> None:
+    """Makes the folder and writes into it what is running, unless it stands there: ``--resume`` reads it."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "config.json"
+    if not path.exists():
+        about = {"command": command(module), "config": dataclasses.asdict(config) | {"out": None, "resume": None}}
+        write_atomically(path, json.dumps(plain(about), indent=1) + "\n")
+
+
+def remembered_command(out: Path) -> str:
+    """The command that a folder's run began with."""
+    return str(json.loads((out / "config.json").read_text(encoding="utf-8"))["command"])
+
+
+def saved_config(config: Any) -> Any:
+    """The configuration of the run in ``config.resume``.
+
+    Raises:
+      ValueError: other options beside it; a folder that holds no run that was stopped.
+    """
+    kind, folder = type(config), config.resume
+    if dataclasses.replace(config, resume=None) != kind():
+        raise ValueError("resume: accepted without other options; they are those of the run that goes on")
+    if not (folder / "config.json").exists():
+        raise ValueError(
+            f"resume = {str(folder)!r} holds no config.json: accepted is the folder of a run that was stopped"
+        )
+    if (folder / "results.json").exists():
+        raise ValueError(f"resume = {str(folder)!r}: that run is complete, its page is {folder / 'report.html'}")
+    saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
+    known = {field.name for field in dataclasses.fields(kind)}
+    if saved.keys() - known:
+        raise ValueError(f"resume = {str(folder)!r} has {sorted(saved.keys() - known)}: it is another experiment's")
+    # JSON has lists alone; a configuration's are tuples.
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
+    return kind(**values | {"resume": folder})
 
 
 def finish(results: dict[str, Any], out: Path, console: Console) -> None:

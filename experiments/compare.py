@@ -1,70 +1,89 @@
 """Which optimizer should I use on this task?
 
     python -m experiments.compare
-    python -m experiments.compare --task digits_cnn --optimizers momentum adamw --report-seeds 10
+    python -m experiments.compare --task digits_cnn --optimizers momentum adamw --seeds 10
+    python -m experiments.compare --tasks digits_mlp breast_cancer --horizons 300 1000 --board full --trials 48
+    python -m experiments.compare --task my_package.my_module:task --budget-minutes 10
+    python -m experiments.compare --resume runs/compare/2026-01-31-120000
 
-Every optimizer tunes its learning rate on the same number of grid points within the range that papers used,
-with the same steps, selection seeds and schedule; the rate with the best mean validation metric is trained
-anew with report seeds that tuning never saw, and scored once on test data. Report seeds are shared: with a
-seed, every optimizer starts from the same parameters, trains on the same split and sees the same batches. All
-pairs are compared by paired t tests with Holm's correction.
+Every optimizer has the same trials (selection seeds counted) of the same steps. On the one-knob board they tune the
+learning rate alone, within the range that papers used, and all else is as published: three quarters of the rates lie on
+a grid, the last quarter where the grid points to, beyond its end if the best is there. On the full board every
+hyperparameter of the search space is drawn together, from a Halton sequence. The point with the best mean validation
+metric is trained anew with report seeds that tuning never saw, and scored once on test data. Seeds are shared: with a
+seed, every optimizer starts from the same parameters, trains on the same split and sees the same batches. All pairs are
+compared by paired t tests with Holm's correction. Every horizon is a study of its own, tuned anew.
 
-Writes results.json, report.html and the plots. On two CPU cores the default (digits, an MLP, seven
-optimizers, eight rates, 1,000 steps) takes about a minute.
+Writes results.json, report.html and the plots. On two CPU cores the default (digits, an MLP, eight optimizers, eight
+rates, 1,000 steps) takes about a minute. What is finished is kept in study.db, so a run that was stopped goes on with
+--resume; several processes share the work of one study through --storage, any URL that Optuna takes.
 """
 
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import jax
 import tyro
 from rich.console import Console
 
-from experiments import cli, study
-from jaxlab import report, schedules, tasks
+from experiments import budget, cli, study
+from jaxlab import report, schedules, tasks, verdict
 from jaxlab.core import hyper
 from jaxlab.core.space import grid
 from jaxlab.optimizers import Recipe
-from jaxlab.sweep import use_every_core
+from jaxlab.sweep import Storage, use_every_core
 
-DEFAULT = ("sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw", "lion")
+DEFAULT = ("sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw", "adafactor", "lion")
+Board = Literal["one-knob", "full"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """What to compare."""
 
-    task: str = "digits_mlp"
-    """A built-in task, or your own as package.module:object."""
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--task"])] = ("digits_mlp",)
+    """Built-in tasks, or your own as package.module:object; a study for each."""
     optimizers: tuple[str, ...] = DEFAULT
     """The arms."""
+    board: Board = "one-knob"
+    """Tune the learning rate alone, or everything in the published search space."""
+    trials: int = 24
+    """Runs of each arm's tuning: points times selection seeds."""
+    selection_seeds: int = 3
+    """Seeds that each point is tried with."""
+    seeds: int = 5
+    """Seeds that the chosen points are reported on."""
+    horizons: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--steps"])] = ()
+    """Training steps, a study for each; by default the task's."""
+    budget_minutes: float | None = None
+    """Plan trials and seeds into this time; then they need not be given."""
     learning_rates: tuple[float, ...] = ()
-    """The grid, for every optimizer; by default each optimizer's published range."""
-    points: int = 8
-    """Grid points in the published range."""
+    """The whole grid, for every optimizer; by default each optimizer's published range."""
     schedule: str = "cosine"
     """Of the learning rate, over the whole run."""
     warmup: float = 0.05
     """The part of the steps in which the rate rises from 0."""
-    steps: int | None = None
-    """Training steps; by default the task's."""
     batch_size: int | None = None
     """Examples a step; by default the task's."""
-    selection_seeds: int = 3
-    """Seeds that each rate is tried with."""
-    report_seeds: int = 5
-    """Seeds that the chosen rates are reported on."""
     seed: int = 0
     """Another seed, another study: all seeds follow from it."""
     margin: float | None = None
     """Differences of the test metric below this do not matter: then arms can be called equivalent."""
     evaluations: int = 20
     """Points of the learning curves."""
-    layout: Annotated[str, tyro.conf.arg(help="vmap, or map: members of a population one after the other.")] = "vmap"
+    layout: Annotated[
+        str, tyro.conf.arg(help="auto, vmap, map (members of a population one after the other), or how many at a time.")
+    ] = "auto"
+    storage: str | None = None
+    """Where finished trials are kept: an Optuna storage URL; by default study.db in the output folder."""
+    study_name: str = "compare"
+    """Of this study within the storage."""
     out: Path | None = None
     """Where to write; by default runs/compare/<time>."""
+    resume: Path | None = None
+    """A folder of a comparison that was stopped; all other options are that one's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,39 +91,75 @@ class Plan:
     """A configuration, checked and spelled out."""
 
     config: Config
-    task: tasks.Task
-    arms: list[study.Arm]
+    studies: list[list[study.Arm]]
     protocol: study.Protocol
-    steps: int
+    storage: Storage
     out: Path
 
 
 def prepare(config: Config) -> Plan:
     """Checks everything that can be checked without training."""
     use_every_core()
-    if not config.optimizers:
-        raise ValueError("optimizers = []: accepted is at least one")
+    if config.resume is not None:
+        config = cli.saved_config(config)
     hyper.number("warmup", config.warmup, "[0, 1)")
-    hyper.integer("points", config.points, at_least=1)
+    for name, values in (("tasks", config.tasks), ("optimizers", config.optimizers)):
+        if not values:
+            raise ValueError(f"{name} = []: accepted is at least one")
+    hyper.one_of("board", config.board, ("one-knob", "full"))
+    if config.board == "full" and config.learning_rates:
+        raise ValueError("learning_rates: accepted on the one-knob board; the full one draws from the search space")
+    if config.budget_minutes is not None:
+        hyper.number("budget_minutes", config.budget_minutes, "(0, inf)")
+        if config.storage is not None:
+            raise ValueError("budget_minutes with storage: accepted is one of them; a shared study has one plan")
     protocol = study.protocol_of(
         config.seed,
         config.selection_seeds,
-        config.report_seeds,
+        config.seeds,
         evaluations=config.evaluations,
-        layout=config.layout,
+        layout=int(config.layout) if config.layout.isdigit() else config.layout,
         margin=config.margin,
     )
-    out = cli.new_folder(config.out, "compare")
-    task = tasks.get(config.task)
-    steps = hyper.integer("steps", task.steps if config.steps is None else config.steps, at_least=1)
+    out = config.resume or cli.new_folder(config.out, "compare")
+    found = []
+    for name in dict.fromkeys(config.tasks):
+        task = tasks.get(name)
+        found += [
+            [arm_of(optimizer, task, steps, config) for optimizer in dict.fromkeys(config.optimizers)]
+            for steps in dict.fromkeys(config.horizons or (task.steps,))
+        ]
+        tasks.check(task, jax.random.key(protocol.selection[0]))
+    return Plan(config, found, protocol, Storage(config.storage), out)
+
+
+def arm_of(optimizer: str, task: tasks.Task, steps: int, config: Config) -> study.Arm:
+    """An optimizer with the points that it is tuned on."""
+    recipe = Recipe(optimizer, config.schedule)
+    points, extra = points_of(recipe, config)
+    steps = hyper.integer("horizons", steps, at_least=1)
     timing = timing_of(config.schedule, steps, config.warmup)
-    arms = []
-    for name in dict.fromkeys(config.optimizers):
-        recipe = Recipe(name, config.schedule)
-        rates = list(config.learning_rates) or grid(recipe.info.search_space["learning_rate"], config.points)
-        arms.append(study.recipe_arm(name, task, recipe, rates, timing, steps=steps, batch_size=config.batch_size))
-    tasks.check(task, jax.random.key(protocol.selection[0]))
-    return Plan(config, task, arms, protocol, steps, out)
+    return study.recipe_arm(
+        optimizer, task, recipe, points, timing, steps=steps, batch_size=config.batch_size, extra=extra
+    )
+
+
+def points_of(recipe: Recipe, config: Config) -> tuple[dict[str, list[float]], int]:
+    """What is tried first, and how many points are kept for the second look."""
+    if config.learning_rates:
+        return {"learning_rate": list(config.learning_rates)}, 0
+    points, rest = divmod(hyper.integer("trials", config.trials, at_least=1), config.selection_seeds)
+    if rest:
+        raise ValueError(
+            f"trials = {config.trials}: accepted is a multiple of selection_seeds, {config.selection_seeds}"
+        )
+    space = recipe.info.search_space
+    if config.board == "full":
+        from jaxlab.sweep.sampler import sample  # noqa: PLC0415
+
+        return {name: values.tolist() for name, values in sample(space, points, "halton", config.seed).items()}, 0
+    extra = budget.extra_of(points)
+    return {"learning_rate": grid(space["learning_rate"], points - extra)}, extra
 
 
 def timing_of(schedule: str, steps: int, warmup: float) -> dict[str, float]:
@@ -129,24 +184,82 @@ def timing_of(schedule: str, steps: int, warmup: float) -> dict[str, float]:
 def run(plan: Plan) -> None:
     """Tunes and reports every arm, compares them, writes the page."""
     console, began = Console(), time.perf_counter()
-    plan.out.mkdir(parents=True, exist_ok=True)
-    console.print(f"[bold]{plan.task.name}[/]: {plan.task.description}")
-    found = study.run(f"Which optimizer should I use on {plan.task.name}?", plan.arms, plan.protocol, console)
-    console.print(study.table_of(found))
+    if plan.config.budget_minutes is not None and plan.config.resume is None:
+        plan = within_budget(plan, console)
+    config = plan.config
+    cli.remember(plan.out, config, "experiments.compare")
+    storage = plan.storage if config.storage else Storage(f"sqlite:///{plan.out / 'study.db'}")
+    found = []
+    for arms in plan.studies:
+        task, steps = arms[0].task, arms[0].steps
+        console.print(f"[bold]{task.name}[/]: {task.description}")
+        console.print(verdict.power_words(config.seeds, len(arms) * (len(arms) - 1) // 2))
+        one = study.run(
+            f"Which optimizer should I use on {task.name}{f' for {steps:,} steps' if config.horizons else ''}?",
+            arms,
+            plan.protocol,
+            console,
+            storage=storage,
+            name=f"{config.study_name}/{task.name}/{steps}",
+            checkpoints=plan.out / "checkpoints",
+        )
+        one["board"] = config.board
+        console.print(study.table_of(one))
+        found.append(one)
     results = {
         "schema": report.SCHEMA,
         "experiment": "compare",
-        "question": found["question"],
-        "command": cli.command("experiments.compare"),
+        "command": cli.remembered_command(plan.out),
         "environment": report.environment(),
-        "config": dataclasses.asdict(plan.config) | {"steps": plan.steps},
-        "task": found["task"],
-        "arms": found["arms"],
-        "comparisons": found["comparisons"],
-        "verdict": found["verdict"],
-        "seconds": {"total": time.perf_counter() - began, "compile": study.compile_seconds(found)},
+        "config": dataclasses.asdict(config) | {"resume": None, "out": None},
+        "seconds": {"total": time.perf_counter() - began, "compile": sum(map(study.compile_seconds, found))},
+        # A margin stands in the configuration.
+        **({key: part for key, part in found[0].items() if key != "margin"} if len(found) == 1 else together(found)),
     }
     cli.finish(results, plan.out, console)
+
+
+def within_budget(plan: Plan, console: Console) -> Plan:
+    """The same comparison with the trials and seeds that fit into the time."""
+    config, arms = plan.config, [arm for arms in plan.studies for arm in arms]
+    assert config.budget_minutes is not None
+    began = time.perf_counter()
+    # A task's first arm stands for the others: what differs between optimizers is small beside the model.
+    measured = {}
+    for arm in arms:
+        if (arm.task.name, arm.batch_size) not in measured:
+            measured[arm.task.name, arm.batch_size] = budget.measure(arm)
+    left = config.budget_minutes - (time.perf_counter() - began) / 60
+    fits = budget.plan(left, arms, [measured[arm.task.name, arm.batch_size] for arm in arms])
+    console.print(
+        f"{config.budget_minutes:g} minutes: {fits.points} points, {fits.selection_seeds} selection seeds, "
+        f"{fits.seeds} report seeds, about {fits.seconds / 60:.1f} minutes"
+    )
+    chosen = dataclasses.replace(
+        config,
+        trials=fits.points * fits.selection_seeds,
+        selection_seeds=fits.selection_seeds,
+        seeds=fits.seeds,
+        out=plan.out,
+    )
+    return prepare(chosen)
+
+
+def together(found: list[report.Study]) -> dict[str, Any]:
+    """Several studies as one file, and what they say together."""
+    return {
+        "question": "Which optimizer should I use, over several tasks or horizons?",
+        "task": None,
+        "arms": [],
+        "comparisons": [],
+        "verdict": verdict.over_studies([(arms_of(one), one["comparisons"]) for one in found], "optimizer"),
+        "studies": found,
+    }
+
+
+def arms_of(one: report.Study) -> list[str]:
+    """The names of a study's arms."""
+    return [arm["name"] for arm in one["arms"]]
 
 
 if __name__ == "__main__":

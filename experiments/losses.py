@@ -35,6 +35,7 @@ from jaxlab import losses, report, tasks
 from jaxlab.core import hyper
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep import run_population, seed_keys, use_every_core
+from jaxlab.sweep.protocol import places_of
 from jaxlab.train.stopwatch import Stopwatch
 
 RECIPE = Recipe("adam", "cosine")
@@ -149,7 +150,9 @@ def _fractions(name: str, given: tuple[float, ...], accepted: str, *always: floa
 def arm_of(kind: Kind, loss: str, fraction: float, steps: int) -> study.Arm:
     """A loss at a fraction."""
     numbers = {"total_steps": steps}
-    return study.recipe_arm(loss, kind.task(loss, fraction), RECIPE, kind.rates, numbers, steps=steps)
+    return study.recipe_arm(
+        loss, kind.task(loss, fraction), RECIPE, {"learning_rate": kind.rates}, numbers, steps=steps
+    )
 
 
 def run(plan: Plan) -> None:
@@ -190,7 +193,7 @@ def ends_of(arm: study.Arm, found: report.Study, protocol: study.Protocol) -> En
         steps=arm.steps,
         eval_every=arm.steps // EVALUATIONS,
         batch_size=arm.batch_size,
-        capacity=len(arm.values) * len(protocol.selection),
+        capacity=places_of(arm, protocol)[1],
         test=True,
     )
     layer = history.states.params["dense_0"]

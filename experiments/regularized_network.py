@@ -81,7 +81,7 @@ def arms_of(
                 name=name,
                 task=task,
                 build=penalised_adam,
-                values=rates,
+                points={"learning_rate": rates},
                 hyperparams={"l1": first, "l2": second},
                 steps=hyper.integer("network_steps", steps, at_least=1),
                 batch_size=hyper.integer("batch_size", batch_size, at_least=1),

@@ -102,7 +102,7 @@ def _arm(name: str, task: tasks.Task, horizon: int, config: Config) -> study.Arm
         name=name,
         task=task,
         build=build,
-        values=config.learning_rates,
+        points={"learning_rate": config.learning_rates},
         hyperparams={"schedule": NAMES.index(name), "total_steps": horizon, "momentum": config.momentum},
         steps=horizon,
         batch_size=hyper.integer("batch_size", config.batch_size, at_least=1),

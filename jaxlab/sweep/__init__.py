@@ -1,7 +1,27 @@
-"""Populations of training runs: many recipes and seeds inside one compiled program."""
+"""Populations of training runs: many recipes and seeds inside one compiled program, by a fair protocol."""
 
+from jaxlab.sweep.arms import Outcome, run_arms
+from jaxlab.sweep.cost import StepCost, step_cost
 from jaxlab.sweep.devices import use_every_core
 from jaxlab.sweep.population import History, run_population
+from jaxlab.sweep.protocol import Arm, Protocol, protocol_of, recipe_arm
+from jaxlab.sweep.storage import Storage
 from jaxlab.sweep.tuning import Tuning, seed_keys, tune
 
-__all__ = ["History", "Tuning", "run_population", "seed_keys", "tune", "use_every_core"]
+__all__ = [
+    "Arm",
+    "History",
+    "Outcome",
+    "Protocol",
+    "StepCost",
+    "Storage",
+    "Tuning",
+    "protocol_of",
+    "recipe_arm",
+    "run_arms",
+    "run_population",
+    "seed_keys",
+    "step_cost",
+    "tune",
+    "use_every_core",
+]

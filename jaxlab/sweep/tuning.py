@@ -1,6 +1,7 @@
-"""Choosing one hyperparameter on a grid, by validation over several seeds."""
+"""Choosing hyperparameters by validation over several seeds."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
@@ -18,66 +19,78 @@ from jaxlab.train.step import StepOptions
 
 @dataclasses.dataclass(frozen=True)
 class Tuning:
-    """What a grid showed and which of its values was chosen.
+    """What a search showed and what was chosen. It knows validation data alone, so test data cannot choose.
 
     Attributes:
-      parameter: what was varied.
-      values: the grid, ascending.
+      points: what was varied, by hyperparameter: a value for each trial. Trials of one hyperparameter ascend.
       seeds: the selection seeds.
       validation: the task's metric after the last step.
-      chosen: the value with the best mean over the seeds; a value with a diverged seed only if all have one.
-      at_edge: the chosen value is the grid's first or last, so that a better one may lie outside.
-      history: of all members, values by seeds.
+      chosen: the point with the best mean over the seeds; one with a diverged seed only if all have one.
+      edges: the hyperparameters whose chosen value is at an end of what was tried, so that a better one may lie
+        outside: they are not tuned. Of several that were varied together the first alone is judged: one of a handful of
+        points in many dimensions is at an end of some.
+      widened: how many trials lie outside the range that was asked for (:func:`second_look`).
+      history: of all members, trials by seeds, where they ran as one population.
     """
 
-    parameter: str
-    values: tuple[float, ...]
+    points: Mapping[str, tuple[float, ...]]
     seeds: tuple[int, ...]
-    validation: Float[np.ndarray, "values seeds"]
-    chosen: float
-    at_edge: bool
-    history: History
+    validation: Float[np.ndarray, "trials seeds"]
+    chosen: Mapping[str, float]
+    edges: tuple[str, ...]
+    widened: int = 0
+    history: History | None = None
+
+    @property
+    def parameter(self) -> str:
+        """What was varied, or the first of several."""
+        return next(iter(self.points))
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Its values."""
+        return self.points[self.parameter]
 
 
 def tune(
     task: Any,
     recipe: Recipe | Build,
-    values: Sequence[float],
+    points: Mapping[str, Sequence[float]],
     seeds: Sequence[int],
     *,
-    parameter: str = "learning_rate",
     hyperparams: Mapping[str, float] | None = None,
     steps: int | None = None,
     eval_every: int | None = None,
     batch_size: int | None = None,
-    layout: str = "vmap",
+    layout: str | int = "vmap",
     progress: Progress | None = None,
     **options: Unpack[StepOptions],
 ) -> Tuning:
-    """Trains every value of a grid with every seed, as one population, and chooses on validation.
+    """Trains every point with every seed, as one population, and chooses on validation.
 
     Args:
       task: as for :func:`~jaxlab.sweep.population.run_population`, as are the other arguments.
       recipe: structure of what is tuned: a recipe, or a function from numbers to a transform.
-      values: the grid; sorted, and each value once.
+      points: hyperparameter to values, one for each trial: a grid of one, or what
+        :func:`~jaxlab.sweep.sampler.sample` draws of several.
       seeds: selection seeds: keep them apart from those of the report.
-      parameter: which hyperparameter the values are.
       hyperparams: the others.
 
     Raises:
-      ValueError: an empty list, a value that the recipe refuses; before anything is compiled.
+      ValueError: an empty list, lists that differ in length, a value that the recipe refuses, a metric that is finite
+        for no member; all but the last before anything is compiled.
 
-    >>> tuning = tune("line", Recipe("sgd"), [0.001, 0.1, 10.0], seeds=[0, 1], steps=100)
-    >>> tuning.chosen, tuning.at_edge
-    (0.1, False)
+    >>> tuning = tune("line", Recipe("sgd"), {"learning_rate": [0.001, 0.1, 10.0]}, seeds=[0, 1], steps=100)
+    >>> tuning.chosen, tuning.edges
+    ({'learning_rate': 0.1}, ())
     """
-    task = as_task(task)
-    grid, members = np.array(check_list("values", sorted(set(values)))), check_list("seeds", list(seeds))
+    task, trials = as_task(task), check_points(points)
+    members = check_list("seeds", list(seeds))
     history = run_population(
         task,
         recipe.build if isinstance(recipe, Recipe) else recipe,
-        {**(hyperparams or {}), parameter: np.repeat(grid, len(members))},
-        seed_keys(list(members) * len(grid)),
+        {**(hyperparams or {}), **{name: np.repeat(values, len(members)) for name, values in trials.items()}},
+        seed_keys(list(members) * count_of(trials)),
         steps=steps,
         eval_every=eval_every,
         batch_size=batch_size,
@@ -85,17 +98,78 @@ def tune(
         progress=progress,
         **options,
     )
-    validation = history.validation[task.metric][:, -1].reshape(len(grid), len(members))
-    best = best_row(validation, higher_is_better=task.higher_is_better)
+    validation = history.validation[task.metric][:, -1].reshape(-1, len(members))
+    found = choose(trials, members, validation, higher_is_better=task.higher_is_better)
+    return dataclasses.replace(found, history=history)
+
+
+def choose(
+    points: Mapping[str, Sequence[float]],
+    seeds: Sequence[int],
+    validation: Float[np.ndarray, "trials seeds"],
+    *,
+    higher_is_better: bool,
+    asked: int | None = None,
+) -> Tuning:
+    """The point with the best mean.
+
+    Args:
+      points: hyperparameter to values, one for each trial; of one hyperparameter in any order.
+      seeds, validation: columns and values of the trials' metric; not finite: diverged.
+      higher_is_better: of the metric.
+      asked: how many of the first trials were asked for; those after them widen the range, or look closer.
+
+    >>> found = choose({"learning_rate": [0.1, 0.01]}, [0], np.array([[0.5], [0.9]]), higher_is_better=True)
+    >>> found.values, dict(found.chosen), found.edges
+    ((0.01, 0.1), {'learning_rate': 0.01}, ('learning_rate',))
+    """
+    trials = {name: np.asarray(values, np.float64) for name, values in points.items()}
+    first = next(iter(trials))
+    span = trials[first][:asked]
+    widened = int(((trials[first] < span.min()) | (trials[first] > span.max())).sum())
+    order = np.argsort(trials[first], kind="stable") if len(trials) == 1 else np.arange(len(validation))
+    rows = np.asarray(validation, np.float64)[order]
+    best = best_row(rows, higher_is_better=higher_is_better)
+    trials = {name: tuple(values[order].tolist()) for name, values in trials.items()}
     return Tuning(
-        parameter=parameter,
-        values=tuple(float(value) for value in grid),
-        seeds=tuple(members),
-        validation=validation,
-        chosen=float(grid[best]),
-        at_edge=best in (0, len(grid) - 1),
-        history=history,
+        points=trials,
+        seeds=tuple(seeds),
+        validation=rows,
+        chosen={name: values[best] for name, values in trials.items()},
+        edges=(first,) if _at_end(trials[first], best) else (),
+        widened=widened,
     )
+
+
+def second_look(values: Sequence[float], best: int, count: int) -> list[float]:
+    """More values where the first ones point to: beyond an end that is best, else between the best's neighbours.
+
+    On the values' own scale: by factors where all are above 0, else by differences.
+
+    Args:
+      values: ascending, at least two.
+      best: index of the best.
+      count: how many.
+
+    >>> [round(value, 6) for value in second_look([0.01, 0.1, 1.0], 2, 2)], second_look([1.0, 4.0, 16.0], 1, 2)
+    ([10.0, 100.0], [2.0, 8.0])
+    """
+    grows = min(values) > 0
+    scale = np.log(values) if grows else np.asarray(values, np.float64)
+    if best == 0:
+        found = scale[0] - (scale[1] - scale[0]) * np.arange(1, count + 1)
+    elif best == len(values) - 1:
+        found = scale[-1] + (scale[-1] - scale[-2]) * np.arange(1, count + 1)
+    else:
+        above = count // 2
+        found = np.concatenate(
+            [
+                np.linspace(scale[best - 1], scale[best], count - above + 2)[1:-1],
+                np.linspace(scale[best], scale[best + 1], above + 2)[1:-1],
+            ]
+        )
+    # What is met again after a logarithm shall be the number that one writes.
+    return sorted(float(f"{math.exp(value) if grows else value:.12g}") for value in found)
 
 
 def best_row(scores: Float[np.ndarray, "rows seeds"], *, higher_is_better: bool) -> int:
@@ -115,8 +189,29 @@ def seed_keys(seeds: Sequence[int]) -> Key[Array, " members"]:
     return jax.vmap(jax.random.key)(np.array([hyper.integer("seed", seed, at_least=0) for seed in seeds], np.uint32))
 
 
+def check_points(points: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
+    """Refuses points that are none or not equally many; of one hyperparameter, sorts them and drops what is twice."""
+    if not points:
+        raise ValueError("points = {}: accepted is at least one hyperparameter and its values")
+    trials = {name: tuple(check_list(name, list(values))) for name, values in points.items()}
+    if len({len(values) for values in trials.values()}) > 1:
+        lengths = {name: len(values) for name, values in trials.items()}
+        raise ValueError(f"points have {lengths} values: accepted are equally many, one for each trial")
+    return {name: tuple(sorted(set(values))) for name, values in trials.items()} if len(trials) == 1 else trials
+
+
+def count_of(points: Mapping[str, Sequence[float]]) -> int:
+    """How many trials points are."""
+    return len(next(iter(points.values()))) if points else 0
+
+
 def check_list(name: str, values: Sequence[Any]) -> Sequence[Any]:
     """Refuses an empty list."""
     if not values:
         raise ValueError(f"{name} = []: accepted is at least one")
     return values
+
+
+def _at_end(values: Sequence[float], best: int) -> bool:
+    """Is there nothing tried on one side? Of values that are all the same nothing is an end."""
+    return len(set(values)) > 1 and values[best] in (min(values), max(values))

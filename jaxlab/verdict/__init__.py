@@ -6,6 +6,7 @@ from jaxlab.verdict.divergence import ranking
 from jaxlab.verdict.divergence_rate import DivergenceRate, divergence_rate
 from jaxlab.verdict.intervals import binomial_interval, bootstrap_band, t_interval
 from jaxlab.verdict.measure import Measure
+from jaxlab.verdict.over_studies import over_studies
 from jaxlab.verdict.paired import Paired, equivalence_p, holm, paired_t, power, seeds_needed
 from jaxlab.verdict.planning import detectable_effect, equivalence_power, paired_sd, power_words
 from jaxlab.verdict.sensitivity import Sensitivity, lr_sensitivity
@@ -38,6 +39,7 @@ __all__ = [
     "holm",
     "lr_sensitivity",
     "median_steps",
+    "over_studies",
     "overall",
     "p_better",
     "paired_sd",

@@ -12,7 +12,7 @@ from jaxlab import tasks
 from jaxlab.optimizers import Recipe
 from jaxlab.precision import Policy
 from jaxlab.sweep import population as engine
-from jaxlab.sweep import run_population, seed_keys, tune
+from jaxlab.sweep import run_population, seed_keys
 from jaxlab.sweep.devices import member_mesh
 from jaxlab.sweep.program import Program, compile_pieces, initial
 from jaxlab.train import data as examples_of
@@ -156,14 +156,6 @@ def test_a_condition_on_the_clock_stays_a_branch(line):
     assert " conditional(" in pieces.advance.as_text()
 
 
-def test_choosing_prefers_what_did_not_diverge(line):
-    found = tune(line, Recipe("sgd"), [1e9, 0.1, 1e-4], [0, 1], steps=30)
-    assert found.values == (1e-4, 0.1, 1e9)
-    assert (found.chosen, found.at_edge) == (0.1, False)
-    assert found.validation.shape == (3, 2)
-    assert tune(line, Recipe("sgd"), [1e-4, 0.1], [0, 1], steps=30).at_edge
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -195,10 +187,3 @@ def test_bad_input_is_refused_before_anything_is_compiled(line, change, message,
     }
     with pytest.raises((TypeError, ValueError), match=message):
         run_population(**(arguments | change))
-
-
-def test_empty_lists_are_refused(line):
-    with pytest.raises(ValueError, match=r"values = \[\]"):
-        tune(line, Recipe("sgd"), [], [0])
-    with pytest.raises(ValueError, match=r"seeds = \[\]"):
-        tune(line, Recipe("sgd"), [0.1], [])

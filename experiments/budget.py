@@ -1,0 +1,90 @@
+"""How much of a comparison fits into a given time, planned from a short measurement."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxlab.sweep import Arm, run_population, seed_keys
+from jaxlab.sweep.protocol import places_for
+
+LADDER = (
+    *((32, 5, 20), (24, 5, 20), (16, 5, 20), (16, 5, 10), (16, 3, 10), (12, 3, 10), (8, 3, 10), (8, 3, 7)),
+    *((8, 3, 5), (8, 2, 5), (6, 2, 5), (6, 2, 4), (4, 2, 3), (4, 1, 3), (3, 1, 3), (2, 1, 2), (1, 1, 2)),
+)
+"""Points of each arm's tuning, selection seeds, report seeds; the first that fits is taken."""
+SHARE = 0.85
+"""Of the time that is planned; the rest is for what was not foreseen."""
+MEMBERS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What a program of an arm takes to compile, and a member's step to run."""
+
+    compile_seconds: float
+    seconds_per_step: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What fits: points of each arm's tuning, seeds, and the seconds that it is expected to take."""
+
+    points: int
+    selection_seeds: int
+    seeds: int
+    seconds: float
+
+
+def measure(arm: Arm) -> Measured:
+    """Trains a small population of an arm for a few steps; the first point stands for all."""
+    point = arm.trials()[0] if arm.points else {}
+    history = run_population(
+        arm.task,
+        arm.build,
+        {**arm.hyperparams, **point},
+        seed_keys(range(MEMBERS)),
+        steps=max(1, min(arm.steps, 20)),
+        batch_size=arm.batch_size,
+        layout="vmap",
+        test=True,
+    )
+    steps = int(history.steps[-1]) * MEMBERS
+    return Measured(history.compile_seconds, history.run_seconds / steps)
+
+
+def plan(minutes: float, arms: Sequence[Arm], measured: Sequence[Measured]) -> Plan:
+    """The largest comparison of the ladder that fits.
+
+    Args:
+      minutes: of wall-clock time.
+      arms: all of them, of all tasks and horizons; their points do not matter.
+      measured: of each arm.
+
+    Raises:
+      ValueError: not even one trial for each arm fits.
+    """
+    seconds = 0.0
+    for points, selection, report in LADDER:
+        seconds = sum(estimate(arm, one, points, selection, report) for arm, one in zip(arms, measured, strict=True))
+        if seconds <= SHARE * 60 * minutes:
+            return Plan(points, selection, report, seconds)
+    needed = float(np.ceil(10 * seconds / (SHARE * 60)) / 10)
+    raise ValueError(
+        f"budget_minutes = {minutes:g}: one trial for each of {len(arms)} arms needs about {needed:g}: "
+        "accepted is more time, fewer arms or fewer steps"
+    )
+
+
+def estimate(arm: Arm, measured: Measured, points: int, selection: int, report: int) -> float:
+    """Seconds that an arm of such a comparison takes."""
+    extra = extra_of(points) if arm.extra else 0
+    large, small = places_for((points - extra) * selection, extra * selection, report)
+    programs = 1 if large == small else 2
+    members = large + small * (1 + bool(extra))
+    return programs * measured.compile_seconds + members * arm.steps * measured.seconds_per_step
+
+
+def extra_of(points: int) -> int:
+    """How many of an arm's points are kept for a second look where the first ones point to: a quarter."""
+    return points // 4

@@ -79,8 +79,11 @@ class Plan:
 
 def prepare(config: Config) -> Plan:
     """Checks everything that can be checked without training."""
-    if config.resume is not None:
-        config = saved_config(config)
+    if (folder := config.resume) is not None:
+        config = cli.saved_config(config)
+        if config.recipe is not None:
+            # The run's own copy: the file that it was given may be another one by now.
+            config = dataclasses.replace(config, recipe=folder / "recipe.json")
     task = task_of(config)
     steps = hyper.integer("steps", task.steps if config.steps is None else config.steps, at_least=1)
     batch_size = hyper.integer(
@@ -125,24 +128,6 @@ def task_of(config: Config) -> tasks.Task:
     return dataclasses.replace(task, recipe=recipe, hyperparams=numbers, steps=steps, batch_size=batch_size)
 
 
-def saved_config(config: Config) -> Config:
-    """The configuration of the run in ``config.resume``."""
-    folder, alone = config.resume, dataclasses.replace(config, resume=None)
-    assert folder is not None
-    if alone != Config():
-        raise ValueError("resume: accepted without other options; they are those of the run that goes on")
-    if not (folder / "config.json").exists():
-        raise ValueError(
-            f"resume = {str(folder)!r} holds no config.json: accepted is the folder of a run that was stopped"
-        )
-    if (folder / "results.json").exists():
-        raise ValueError(f"resume = {str(folder)!r}: that run is complete, its page is {folder / 'report.html'}")
-    saved = json.loads((folder / "config.json").read_text())["config"]
-    # The run's own copy: the file that it was given may be another one by now.
-    own = {"recipe": folder / "recipe.json"} if saved.get("recipe") is not None else {}
-    return Config(**saved | own | {"resume": folder})
-
-
 def run(plan: Plan) -> None:
     """Trains in stretches, scores the test set, writes the page."""
     console = Console()
@@ -154,8 +139,7 @@ def run(plan: Plan) -> None:
         if config.recipe is not None:
             own = load_about(config.recipe) | {"steps": plan.steps, "batch_size": plan.batch_size}
             save_recipe(plan.out / "recipe.json", plan.recipe, plan.hyperparams, **own)
-        about = {"command": cli.command("experiments.train"), "config": dataclasses.asdict(config) | {"out": None}}
-        (plan.out / "config.json").write_text(json.dumps(about, default=str))
+        cli.remember(plan.out, config, "experiments.train")
 
     clock = Stopwatch()
     data, test = jax.device_put((task.data, task.test))
@@ -288,7 +272,7 @@ def summarize(
         "schema": report.SCHEMA,
         "experiment": "train",
         "question": f"What does {plan.recipe.optimizer} reach on {task.name}?",
-        "command": json.loads((plan.out / "config.json").read_text())["command"],
+        "command": cli.remembered_command(plan.out),
         "environment": report.environment(),
         "config": dataclasses.asdict(plan.config) | {"steps": plan.steps, "batch_size": plan.batch_size},
         "task": report.task_entry(task),

@@ -42,3 +42,19 @@ def limits(values: Float[np.ndarray, "..."], pad: float = 0.06) -> tuple[float, 
     low, high = float(finite.min()), float(finite.max())
     room = pad * (high - low) or 0.05 * abs(high) or 0.5
     return low - room, high + room
+
+
+def best_part(values: Float[np.ndarray, "..."], *, higher_is_better: bool) -> tuple[float, float]:
+    """Ends of an axis from the best value to three times as far from it as the median one, and a little room.
+
+    >>> low, high = best_part(np.array([1.0, 0.9, 0.8, -5.0, np.nan]), higher_is_better=True)
+    >>> round(low, 3), round(high, 3)
+    (0.487, 1.063)
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    gains = sign * values[np.isfinite(values)]
+    if gains.size == 0:
+        return 0.0, 1.0
+    best = float(gains.max())
+    worst = max(float(gains.min()), best - 3.0 * (best - float(np.median(gains))))
+    return limits(sign * np.array([worst, best]), pad=0.14)

@@ -8,9 +8,11 @@ import io
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from jaxlab.report.best_of import best_of
 from jaxlab.report.forest import final_metric, paired_differences
 from jaxlab.report.learning_curves import learning_curves
 from jaxlab.report.sensitivity import sensitivity
+from jaxlab.report.slices import slices
 from jaxlab.report.study import Study
 
 
@@ -21,6 +23,8 @@ def figures(study: Study) -> dict[str, Figure]:
         "differences": paired_differences(study),
         "curves": learning_curves(study),
         "sensitivity": sensitivity(study),
+        "slices": slices(study),
+        "best_of": best_of(study),
     }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 

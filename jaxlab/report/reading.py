@@ -41,6 +41,35 @@ def tunings(study: Study) -> list[Tuning]:
     return [] if study["arms"][0]["tuning"] is None else [tuning_of(arm) for arm in study["arms"]]
 
 
+def at_edges(tuning: Tuning) -> list[str]:
+    """The hyperparameters of which the chosen value is at an edge of what was tried: the arm is not tuned."""
+    return tuning.get("edges", [tuning["parameter"]] if tuning["at_edge"] else [])
+
+
+def points_of(tuning: Tuning) -> dict[str, Float[np.ndarray, " trials"]]:
+    """Every hyperparameter that was varied, with its value in each trial."""
+    points = tuning.get("points") or {tuning["parameter"]: tuning["values"]}
+    return {name: np.array(values, np.float64) for name, values in points.items()}
+
+
+def chosen_trial(arm: Arm) -> int:
+    """Which trial's hyperparameters the report runs had: the one with which most of its numbers agree."""
+    points, tuning = points_of(tuning_of(arm)), tuning_of(arm)
+    reported = {**arm["hyperparams"], tuning["parameter"]: tuning["chosen"]}
+    same = [np.isclose(values, reported.get(name, math.nan), atol=0.0) for name, values in points.items()]
+    return int(np.sum(same, axis=0).argmax())
+
+
+def is_full(study: Study) -> bool:
+    """Whether some arm varied several hyperparameters at once."""
+    return any(len(points_of(tuning)) > 1 for tuning in tunings(study))
+
+
+def steps_of(study: Study) -> int:
+    """Training steps of a run."""
+    return study.get("steps") or max(arm["curves"]["steps"][-1] for arm in study["arms"])
+
+
 def ranked(study: Study) -> list[Arm]:
     """The arms, best first; those that diverged more often stand behind those that did so less."""
     arms = {arm["name"]: arm for arm in study["arms"]}
@@ -83,7 +112,7 @@ def as_comparison(found: Comparison) -> verdict.Comparison:
 def _flipped(found: Comparison) -> Comparison:
     turned = as_comparison(found).flipped()
     low, high = (end if math.isfinite(end) else None for end in turned.interval)
-    return Comparison(
+    other = Comparison(
         a=turned.a,
         b=turned.b,
         difference=turned.difference if math.isfinite(turned.difference) else None,
@@ -93,3 +122,8 @@ def _flipped(found: Comparison) -> Comparison:
         verdict=turned.verdict,
         seeds_needed=turned.seeds_needed,
     )
+    if "p_better" in found:
+        other["p_better"] = 1.0 - found["p_better"]
+    if "p_better_interval" in found:
+        other["p_better_interval"] = [1.0 - end for end in reversed(found["p_better_interval"])]
+    return other

@@ -5,36 +5,42 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from jaxlab.report.focus import limits
-from jaxlab.report.reading import measure_of, numbers, tunings
+from jaxlab import verdict
+from jaxlab.report.focus import best_part
+from jaxlab.report.reading import at_edges, is_full, measure_of, numbers, tunings
 from jaxlab.report.study import Study, Tuning
-from jaxlab.report.style import DIVERGED, FAINT, GRID, INK, TEXT, WIDTH, Style, add_axes, fit, new_figure, styles
+from jaxlab.report.style import (
+    DIVERGED,
+    FAINT,
+    GRID,
+    INK,
+    TEXT,
+    WIDTH,
+    Style,
+    add_axes,
+    fit,
+    new_figure,
+    styles,
+    text_width,
+)
+from jaxlab.report.units import short
 
 _LEFT, _GAP, _ROW, _TITLE, _BOTTOM, _TOP = 0.5, 0.16, 1.12, 0.3, 0.45, 0.28
-
-
-def short(value: float) -> str:
-    """A number as one writes it on a napkin.
-
-    >>> short(0.0012345), short(0.00001), short(3.0), short(15000.0), short(2.5e6)
-    ('0.00123', '1e-5', '3', '15000', '2.5e6')
-    """
-    if value == int(value) and abs(value) < 1e6:
-        return str(int(value))
-    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
 
 
 def sensitivity(study: Study) -> Figure | None:
     """Draws the validation metric against the tuned hyperparameter, usually the learning rate.
 
-    None where nothing was tuned.
+    None where nothing was tuned, and where several hyperparameters were varied at once: see
+    :func:`~jaxlab.report.slices.slices`.
 
-    Line: mean over the selection seeds, dots: the seeds. A ring marks the chosen value, a cross a value
-    at which runs diverged (a small one: not all of them), a triangle one that lies beyond the axis. Other
-    arms stand behind in grey.
+    Line: mean over the selection seeds, dots: the seeds, band: its 95% bootstrap band, for the eye. A ring marks
+    the chosen value, a cross a value at which runs diverged (a small one: not all of them), a triangle one that lies
+    beyond the axis. Where the grid was widened, the range that it began with is shaded. Other arms stand behind in
+    grey.
     """
     measure, arms, done = measure_of(study), study["arms"], tunings(study)
-    if not done:
+    if not done or is_full(study):
         return None
     look = styles([arm["name"] for arm in arms])
     columns = min(2, len(arms))
@@ -42,15 +48,16 @@ def sensitivity(study: Study) -> Figure | None:
     height = _TOP + rows * (_ROW + _TITLE) + _BOTTOM
     figure = new_figure(height)
     width = (WIDTH - _LEFT - 0.1 - _GAP * (columns - 1)) / columns
-    means = [measure.factor * numbers(tuning["validation"]).mean(axis=1) for tuning in done]
-    window = _window(means, measure.higher_is_better)
+    lines = [_line(tuning, measure.factor) for tuning in done]
+    window = best_part(np.concatenate([mean for _, mean in lines]), higher_is_better=measure.higher_is_better)
     for i, (arm, tuning) in enumerate(zip(arms, done, strict=True)):
         row, column = divmod(i, columns)
         left = _LEFT + column * (width + _GAP)
         top = _TOP + row * (_ROW + _TITLE) + _TITLE
         axes = add_axes(figure, left, WIDTH - left - width, height - top - _ROW, top)
-        for other, mean in zip(done, means, strict=True):
-            axes.plot(other["values"], mean, color=GRID, linewidth=0.8, zorder=1)
+        for values, mean in lines:
+            axes.plot(values, mean, color=GRID, linewidth=0.8, zorder=1)
+        _first_grid(axes, tuning)
         _panel(axes, tuning, measure.factor, look[arm["name"]], window, lower_is_bad=measure.higher_is_better)
         _name(axes, arm["name"], tuning)
         _axis(axes, done, bottom=i + columns >= len(arms), left=column == 0)
@@ -68,11 +75,28 @@ def sensitivity(study: Study) -> Figure | None:
     return figure
 
 
+def _line(tuning: Tuning, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Values in order, and their means; a grid that was widened has the later ones at its end."""
+    values = numbers(tuning["values"])
+    order = np.argsort(values, kind="stable")
+    return values[order], factor * numbers(tuning["validation"]).mean(axis=1)[order]
+
+
+def _first_grid(axes: Axes, tuning: Tuning) -> None:
+    """Shades the range of the first grid where it was widened: the last so many values came later."""
+    widened = tuning.get("widened", 0)
+    if 0 < widened < len(tuning["values"]):
+        first = tuning["values"][:-widened]
+        axes.axvspan(min(first), max(first), color=GRID, alpha=0.45, linewidth=0, zorder=0)
+
+
 def _panel(
     axes: Axes, tuning: Tuning, factor: float, style: Style, window: tuple[float, float], *, lower_is_bad: bool
 ) -> None:
-    seeds = factor * numbers(tuning["validation"])
-    values, mean = numbers(tuning["values"]), seeds.mean(axis=1)
+    values, mean = _line(tuning, factor)
+    seeds = factor * numbers(tuning["validation"])[np.argsort(tuning["values"], kind="stable")]
+    band = verdict.bootstrap_band(seeds.T)
+    axes.fill_between(values, *band, color=style.color, alpha=0.18, linewidth=0)
     axes.plot(values, mean, color=style.color, linestyle=style.dash, marker=style.marker, markersize=4, linewidth=1.4)
     for column in seeds.T:
         axes.plot(values, column, "o", color=style.color, markersize=2, alpha=0.6, markeredgewidth=0)
@@ -95,9 +119,11 @@ def _panel(
 
 
 def _name(axes: Axes, name: str, tuning: Tuning) -> None:
-    edge = ", edge of grid" if tuning["at_edge"] else ""
-    axes.set_title(fit(name, 1.1), loc="left", size=TEXT, color=INK, pad=4, weight="bold")
-    axes.set_title(f"{short(tuning['chosen'])}{edge}", loc="right", size=TEXT - 1, color=FAINT, pad=4)
+    edge = bool(at_edges(tuning))
+    words = f"{short(tuning['chosen'])}{', not tuned' * edge}"
+    room = axes.get_position().width * WIDTH - text_width(words, TEXT - 1) - 0.12
+    axes.set_title(fit(name, room / 1.08), loc="left", size=TEXT, color=INK, pad=4, weight="bold")
+    axes.set_title(words, loc="right", size=TEXT - 1, color=DIVERGED if edge else FAINT, pad=4)
 
 
 def _axis(axes: Axes, tunings: list[Tuning], *, bottom: bool, left: bool) -> None:
@@ -108,14 +134,3 @@ def _axis(axes: Axes, tunings: list[Tuning], *, bottom: bool, left: bool) -> Non
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(labelbottom=bottom, labelleft=left)
-
-
-def _window(means: list[np.ndarray], higher_is_better: bool) -> tuple[float, float]:
-    """From the best down to three times as far from it as the median value lies."""
-    gains = np.concatenate(means) * (1.0 if higher_is_better else -1.0)
-    gains = gains[np.isfinite(gains)]
-    if gains.size == 0:
-        return 0.0, 1.0
-    best = float(gains.max())
-    worst = max(float(gains.min()), best - 3.0 * (best - float(np.median(gains))))
-    return limits(np.array([worst, best]) * (1.0 if higher_is_better else -1.0), pad=0.14)

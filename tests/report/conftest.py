@@ -34,6 +34,7 @@ def make_results(
     loss: bool = False,
     far: tuple[str, ...] = (),
     margin: float | None = None,
+    board: str | None = None,
 ) -> dict[str, Any]:
     """Results of a study.
 
@@ -43,6 +44,7 @@ def make_results(
       loss: report a loss, for which lower is better, in place of an accuracy.
       far: arms that learned next to nothing.
       margin: of equivalence.
+      board: "one-knob" or "full": with all that a file may have beside the least; None: the least.
     """
     rng = np.random.default_rng(0)
     shared = rng.normal(0.0, 0.004, seeds)
@@ -61,7 +63,7 @@ def make_results(
     measure = verdict.Measure("loss" if loss else "accuracy", unit, higher_is_better=not loss)
     tests = {arm["name"]: arm["report"]["test"] for arm in made}
     found = verdict.comparisons(tests, not loss, margin=margin)
-    return {
+    results = {
         "schema": "jaxlab.results/1",
         "experiment": "compare",
         "question": "Which optimizer should I use on digits_mlp?",
@@ -89,6 +91,76 @@ def make_results(
         "verdict": verdict.overall(tests, found, measure),
         "seconds": {"total": 74.2, "compile": 11.9},
     }
+    if board is not None:
+        tell_more(results, board)
+    return results
+
+
+def tell_more(results: dict[str, Any], board: str) -> None:
+    """Adds what a file may have beside the least: numbers that a test can know, and those of jaxlab.verdict."""
+    higher, arms = results["task"]["higher_is_better"], results["arms"]
+    results |= {
+        "steps": 1000,
+        "trials": arms[0]["tuning"]["validation"].size,
+        "board": board,
+        "power": {"seeds": 5, "pairs": len(results["comparisons"]), "effect": 4.12, "difference": 0.0123},
+        "program": {
+            "layout": "8",
+            "trial": {"vmap": 0.0021, "map": 0.0048, "8": 0.00175},
+            "devices": 2,
+            "backend": "cpu",
+            "compilations": 9,
+        },
+    }
+    for i, arm in enumerate(arms):
+        tuning, report = arm["tuning"], arm["report"]
+        if board == "full":
+            tuning["points"] = _points(tuning, i)
+            arm["hyperparams"] |= {
+                name: values[list(tuning["values"]).index(tuning["chosen"])]
+                for name, values in tuning["points"].items()
+            }
+        if tuning["at_edge"]:
+            tuning["edges"] = ["learning_rate"]
+        runs = [*np.ravel(tuning["validation"]), *report["test"]]
+        scores = tuning["validation"].mean(axis=1)
+        variance = verdict.study_variance(tuning["validation"], report["test"], higher)
+        arm["measures"] = {
+            "divergence": verdict.divergence_rate(runs)._asdict(),
+            "sensitivity": verdict.lr_sensitivity(tuning["values"], scores, higher)._asdict(),
+            "best_of": verdict.expected_best(scores, higher),
+            "steps_to_target": {
+                "target": 0.96,
+                "steps": [200, 250, None, 300, 1000][: len(report["seeds"])],
+                "median": 300.0,
+                "interval": [200.0, None],
+            },
+            "study": {"seed_sd": variance.seed_sd, "search_sd": variance.search_sd, "interval": variance.interval},
+        }
+        size = 4 * 2 * (1 + (arm["name"][:4] == "adam"))
+        arm["cost"] |= {
+            "compilations": 1,
+            "seconds_per_step": 0.001234 * (i + 1),
+            "flops_per_step": 1.25e6 * (i + 1),
+            "params": 42_310,
+            "state_bytes": 42_310 * size,
+            "state_bytes_per_param": float(size),
+        }
+    tests = {arm["name"]: arm["report"]["test"] for arm in arms}
+    for pair in results["comparisons"]:
+        found = verdict.p_better(tests[pair["a"]], tests[pair["b"]], higher)
+        pair |= {"p_better": found.probability, "p_better_interval": found.interval}
+
+
+def _points(tuning: dict[str, Any], i: int) -> dict[str, Any]:
+    """What was varied beside the learning rate: a momentum for all, and more for every second arm."""
+    rng, trials = np.random.default_rng(i), len(tuning["values"])
+    points = {"learning_rate": tuning["values"], "b1": 1.0 - 10.0 ** rng.uniform(-2.0, -0.3, trials)}
+    if i % 2:
+        points["b2"] = 1.0 - 10.0 ** rng.uniform(-3.0, -1.0, trials)
+        points["weight_decay"] = 10.0 ** rng.uniform(-3.0, 0.0, trials)
+        points["smoothing"] = rng.uniform(0.0, 0.2, trials)
+    return points
 
 
 def _arm(

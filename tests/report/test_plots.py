@@ -14,10 +14,13 @@ from matplotlib.text import Text
 
 from jaxlab import report
 from jaxlab.report import check
+from jaxlab.report.best_of import best_of
 from jaxlab.report.focus import near
 from jaxlab.report.forest import final_metric, paired_differences
 from jaxlab.report.learning_curves import learning_curves
 from jaxlab.report.plots import figures, to_png, to_svg
+from jaxlab.report.sensitivity import sensitivity
+from jaxlab.report.slices import slices
 from jaxlab.report.style import fit, styles, text_width
 
 CASES = {
@@ -29,6 +32,8 @@ CASES = {
     "diverged": {"lost": {"adagrad": 2, "lion": 5}},
     "loss with one far off": {"loss": True, "far": ("sgd",)},
     "twenty rates": {"rates": 20, "arms": 3},
+    "all that may be told": {"board": "one-knob"},
+    "full board": {"board": "full", "rates": 16, "arms": 12},
 }
 
 
@@ -67,8 +72,8 @@ def test_no_text_touches_another_or_leaves_the_figure(drawn):
 
 
 def test_every_arm_is_named_in_every_plot(study):
-    results = check(study(arms=12))
-    for name, figure in figures(results).items():
+    results, full = check(study(arms=12)), check(study(arms=12, board="full"))
+    for name, figure in [*figures(results).items(), ("slices", slices(full)), ("best_of", best_of(full))]:
         shown = {text for text, _ in text_boxes(figure)}
         names = {arm["name"] for arm in results["arms"]}
         missing = names - shown
@@ -82,8 +87,12 @@ def test_axes_are_named_with_units(study):
         "differences": ["test accuracy minus that of adamw (points)"],
         "curves": ["validation accuracy (% correct)", "training step"],
         "sensitivity": ["validation accuracy (% correct)", "learning rate (log scale)"],
+        "slices": ["validation accuracy (% correct)", "learning rate", "b1", "weight decay", "smoothing"],
+        "best_of": ["expected best validation accuracy (% correct)", "trials of a search"],
     }
-    for name, figure in figures(check(study())).items():
+    drawn = figures(check(study(board="one-knob"))) | {"slices": slices(check(study(arms=2, board="full")))}
+    assert list(drawn) == ["final", "differences", "curves", "sensitivity", "best_of", "slices"]
+    for name, figure in drawn.items():
         assert set(expected[name]) <= {text for text, _ in text_boxes(figure)}
 
 
@@ -138,6 +147,91 @@ def test_plots_that_would_be_empty_are_left_out(study):
     assert "differences" not in figures(check(study(arms=1)))
     all_lost = figures(check(study(arms=2, lost={"sgd": 5, "momentum": 5})))
     assert list(all_lost) == ["curves", "sensitivity"]
+
+
+def test_every_trial_is_in_every_slice(study):
+    results = check(study(arms=2, board="full", rates=16))
+    figure = slices(results)
+    assert figure is not None
+    arm = results["arms"][1]
+    means = 100 * np.array(arm["tuning"]["validation"], float).mean(axis=1)
+    best = int(np.nanargmax(means))
+    panels = figure.axes
+    # sgd varies two, momentum five: columns learning rate and b1 of both, then three of momentum, in two blocks.
+    assert len(panels) == 7
+    for name, axes in zip(("b1", "b2"), (panels[3], panels[4]), strict=True):
+        dots = axes.lines[0]
+        np.testing.assert_allclose(dots.get_ydata(), means)
+        np.testing.assert_allclose(1.0 - 10.0 ** -np.asarray(dots.get_xdata()), arm["tuning"]["points"][name])
+        ring = axes.lines[-1]
+        assert ring.get_ydata()[0] == pytest.approx(means[best])
+    lost = panels[1].lines[2]
+    assert lost.get_marker() == "x"
+    assert len(lost.get_xdata()) == int(np.isnan(means).sum()) > 0
+
+
+def test_one_hyperparameter_has_curves_and_several_have_slices(study):
+    assert slices(check(study(arms=2))) is None
+    assert slices(check(study(arms=2, board="one-knob"))) is None
+    assert sensitivity(check(study(arms=2, board="full"))) is None
+
+
+def test_best_of_k_is_drawn_from_the_file(study):
+    results = check(study(arms=2, board="one-knob"))
+    results["arms"][0]["measures"]["best_of"] = [None, 0.8, 0.9, 0.95]
+    results["arms"][1]["measures"]["best_of"] = [0.7, 0.85, 0.9, 0.92]
+    figure = best_of(results)
+    assert figure is not None
+    sgd, momentum = figure.axes[0].lines[:2]
+    np.testing.assert_allclose(sgd.get_ydata(), [np.nan, 80.0, 90.0, 95.0])
+    np.testing.assert_allclose(momentum.get_ydata(), [70.0, 85.0, 90.0, 92.0])
+    assert sgd.get_xdata().tolist() == [1, 2, 3, 4]
+    for arm in results["arms"]:
+        arm["measures"]["best_of"] = [None] * 4
+    assert best_of(results) is None
+
+
+def test_an_arm_that_never_finished_has_a_cross_in_best_of_k(study):
+    results = check(study(arms=2, board="one-knob"))
+    results["arms"][0]["measures"]["best_of"] = [None, None]
+    results["arms"][1]["measures"]["best_of"] = [0.7, 0.8]
+    figure = best_of(results)
+    assert figure is not None
+    assert [line.get_marker() for line in figure.axes[0].lines].count("x") == 1
+
+
+def test_a_widened_grid_shades_its_first_range_and_is_drawn_in_order(study):
+    results = check(study(arms=2))
+    tuning = results["arms"][0]["tuning"]
+    # As if the two smallest rates had been added after the others.
+    tuning["values"] = tuning["values"][2:] + tuning["values"][:2]
+    tuning["validation"] = tuning["validation"][2:] + tuning["validation"][:2]
+    tuning |= {"widened": 2, "edges": ["learning_rate"]}
+    figure = sensitivity(results)
+    assert figure is not None
+    first, second = figure.axes
+    (shade,) = first.patches
+    assert [shade.get_x(), shade.get_x() + shade.get_width()] == pytest.approx(
+        [tuning["values"][0], tuning["values"][-3]]
+    )
+    assert not second.patches
+    drawn = next(line for line in first.lines if line.get_marker() == "o" and line.get_linestyle() == "-")
+    np.testing.assert_array_equal(drawn.get_xdata(), sorted(tuning["values"]))
+    assert first.get_title("right").endswith(", not tuned")
+    assert "not tuned" not in second.get_title("right")
+
+
+def test_a_band_holds_the_mean_of_the_selection_seeds(study):
+    results = check(study(arms=1))
+    figure = sensitivity(results)
+    assert figure is not None
+    seeds = 100 * np.array(results["arms"][0]["tuning"]["validation"], float)
+    edges = figure.axes[0].collections[0].get_paths()[0].vertices
+    for value, scores in zip(results["arms"][0]["tuning"]["values"], seeds, strict=True):
+        if np.isfinite(scores).all():
+            at = edges[np.isclose(edges[:, 0], value), 1]
+            # Of three seeds a 95% band of the mean reaches nearly from the lowest to the highest.
+            assert scores.min() - 1e-9 <= at.min() <= scores.mean() <= at.max() <= scores.max() + 1e-9
 
 
 def test_a_far_arm_does_not_flatten_the_others():

@@ -4,7 +4,7 @@ import pytest
 
 from jaxlab import verdict
 from jaxlab.report import check
-from jaxlab.report.reading import between, finished_mean, measure_of, ranked
+from jaxlab.report.reading import at_edges, between, chosen_trial, finished_mean, measure_of, ranked
 
 
 def test_a_comparison_is_read_from_either_side(study):
@@ -33,6 +33,32 @@ def test_a_comparison_is_read_from_either_side(study):
 def test_no_comparison(study):
     results = check(study(arms=2))
     assert between(results, "sgd", "sgd") is None
+
+
+def test_chances_are_read_from_either_side(study):
+    results = check(study(arms=2, board="one-knob"))
+    found = results["comparisons"][0] | {"p_better": 0.8, "p_better_interval": [0.25, 0.99]}
+    results["comparisons"] = [found]
+    assert between(results, "sgd", "momentum") == found
+    other = between(results, "momentum", "sgd")
+    assert other is not None
+    assert other.get("p_better") == pytest.approx(0.2)
+    assert other.get("p_better_interval") == pytest.approx([0.01, 0.75])
+
+
+def test_the_chosen_trial_is_the_one_that_was_reported(study):
+    arm = check(study(arms=2, board="full"))["arms"][1]
+    points = {"learning_rate": [0.1, 0.1, 0.2], "b1": [0.9, 0.99, 0.99]}
+    arm["tuning"] |= {"values": points["learning_rate"], "points": points, "chosen": 0.1}
+    arm["hyperparams"] = {"learning_rate": 0.1, "b1": 0.99}
+    assert chosen_trial(arm) == 1
+
+
+def test_edges_of_old_and_new_files(study):
+    tuning = check(study(arms=1))["arms"][0]["tuning"]
+    assert at_edges(tuning | {"at_edge": False}) == []
+    assert at_edges(tuning | {"at_edge": True}) == ["learning_rate"]
+    assert at_edges(tuning | {"at_edge": True, "edges": ["b1"]}) == ["b1"]
 
 
 def test_ranks_and_means(study):

@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from jaxlab.report.chart import draw
 from jaxlab.report.markup import Html, definitions, el, fold, link
 from jaxlab.report.plots import figures, to_png, to_svg
-from jaxlab.report.reading import tunings
+from jaxlab.report.provenance import Place
+from jaxlab.report.reading import steps_of, tunings
 from jaxlab.report.results import Results, check, save, studies_of, write_atomically
 from jaxlab.report.show_sections import FEW, show_numbers, show_section
 from jaxlab.report.show_study import show_study
 from jaxlab.report.study import Study
+from jaxlab.report.summary import summary
 
 
 def render(results: Mapping[str, Any]) -> str:
@@ -55,16 +57,19 @@ def write(results: Mapping[str, Any], out: str | Path) -> Path:
 def drawings(results: Results) -> dict[str, Figure]:
     """Every plot of the page by its file's name: those of the studies, and the charts of the sections."""
     drawn = {}
-    for study, prefix in _named(results):
-        drawn |= {f"{prefix}{name}": figure for name, figure in figures(study).items()}
+    for place, prefix in _named(results):
+        drawn |= {f"{prefix}{name}": figure for name, figure in figures(place.study).items()}
     return drawn | {chart["name"]: draw(chart) for part in results.get("sections", []) for chart in part["charts"]}
 
 
-def _named(results: Results) -> list[tuple[Study, str]]:
+def _named(results: Results) -> list[tuple[Place, str]]:
     """The studies, each with what its plots' names begin with: nothing where the whole file is one study."""
     studies = studies_of(results)
     first = 0 if results["task"] is not None else 1
-    return [(study, f"study-{i}-" if i else "") for i, study in enumerate(studies, first)]
+    return [
+        (Place(study, f"studies[{i - 1}]." if i else ""), f"study-{i}-" if i else "")
+        for i, study in enumerate(studies, first)
+    ]
 
 
 def _page(results: Results, vectors: Mapping[str, str]) -> str:
@@ -79,8 +84,11 @@ def _page(results: Results, vectors: Mapping[str, str]) -> str:
     answers = [show_numbers(results.get("numbers", []))]
     told = [show_section(section, vectors) for section in results.get("sections", [])]
     main = answers + told if len(results.get("numbers", [])) <= FEW else told + answers
-    for study, prefix in _named(results):
-        main += [_study_header(study) if prefix else None, show_study(study, vectors, prefix)]
+    named = _named(results)
+    main = [summary([(place, f"{prefix}study") for place, prefix in named]), *main]
+    for place, prefix in named:
+        header = _study_header(place.study) if prefix else None
+        main.append(el("div", header, show_study(place, vectors, prefix), id=f"{prefix}study"))
     body = el("body", _header(results), el("main", *main, _origin(results)))
     return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"
 
@@ -132,7 +140,7 @@ def _facts(results: Results) -> list[str]:
 
 def _study_facts(study: Study) -> list[str]:
     grids = [
-        f"{_count(len(tuning['values']), 'value')} \N{MULTIPLICATION SIGN} "
+        f"{_count(len(tuning['values']), 'trial')} \N{MULTIPLICATION SIGN} "
         f"{_count(len(tuning['seeds']), 'selection seed')}"
         for tuning in tunings(study)[:1]
     ]
@@ -140,6 +148,7 @@ def _study_facts(study: Study) -> list[str]:
         f"task {study['task']['name']}",
         _count(len(study["arms"]), "arm"),
         *grids,
+        f"{steps_of(study):,} steps",
         _count(len(study["arms"][0]["report"]["seeds"]), "report seed"),
     ]
 

@@ -1,9 +1,9 @@
 """How a study was measured, in words, read from its results."""
 
-from collections.abc import Sequence
-
-from jaxlab.report.reading import measure_of, tuning_of, tunings
-from jaxlab.report.study import Study
+from jaxlab.report.provenance import seeds_in_words
+from jaxlab.report.reading import at_edges, is_full, measure_of, points_of, steps_of, tuning_of, tunings
+from jaxlab.report.study import Power, Program, Study
+from jaxlab.report.units import quantity, short
 from jaxlab.verdict.measure import enumerate_words
 
 
@@ -13,50 +13,89 @@ def protocol(study: Study) -> list[tuple[str, str]]:
         "A run whose metric is not a finite number counts as worse than every run that finished. An arm that "
         "diverged more often than another is never called better than it, nor equivalent to it."
     )
+    power, program = study.get("power"), study.get("program")
     return [
         ("Task", study["task"]["description"]),
         ("Tuning", _tuning(study)),
         ("Report", _report(study)),
         ("Comparison", _comparison(study)),
+        *([("Power", _power(study, power))] if power else []),
         ("Diverged runs", diverged),
+        *([("Program", _program(program))] if program else []),
     ]
-
-
-def seeds_in_words(seeds: Sequence[int]) -> str:
-    """Seeds, runs of them shortened.
-
-    >>> seeds_in_words([0, 1, 2]), seeds_in_words([7]), seeds_in_words([1, 5])
-    ('seeds 0 to 2', 'seed 7', 'seeds 1 and 5')
-    """
-    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
-        return f"seeds {seeds[0]} to {seeds[-1]}"
-    return f"seed{'s' * (len(seeds) > 1)} {enumerate_words([str(seed) for seed in seeds])}"
 
 
 def _tuning(study: Study) -> str:
     done = tunings(study)
     if not done:
         return "None: the recipe's numbers were given."
-    names = enumerate_words(list(dict.fromkeys(tuning["parameter"].replace("_", " ") for tuning in done)), "or")
-    budgets = sorted({len(tuning["values"]) * len(tuning["seeds"]) for tuning in done})
-    first = done[0]
+    names = enumerate_words(list(dict.fromkeys(name.replace("_", " ") for x in done for name in points_of(x))), "or")
+    first = [len(tuning["values"]) - tuning.get("widened", 0) for tuning in done]
+    budgets = sorted({count * len(tuning["seeds"]) for count, tuning in zip(first, done, strict=True)})
+    tried = f"trials, each a value of every {names} that it has" if is_full(study) else f"values of its {names}"
+    board = {
+        "one-knob": " All other numbers are as published.",
+        "full": " Every number with a published range was varied.",
+    }.get(study.get("board", ""), "")
     if len(budgets) == 1:
         said = (
-            f"Every arm had the same budget: {len(first['values'])} values of its {names}, each trained with selection "
-            f"{seeds_in_words(first['seeds'])}, {budgets[0]} runs in all."
+            f"Every arm had the same budget: {first[0]} {tried}, each trained with selection "
+            f"{seeds_in_words(done[0]['seeds'])}, {budgets[0]} runs in all.{board}"
         )
     else:
-        said = f"Arms tuned their {names} with DIFFERENT budgets, {budgets[0]} to {budgets[-1]} runs."
-    said += " The value with the best mean on validation data was kept; one with a diverged run only if all had some."
-    edges = [arm["name"] for arm in study["arms"] if tuning_of(arm)["at_edge"]]
+        said = f"Arms tuned their {names} with DIFFERENT budgets, {budgets[0]} to {budgets[-1]} runs.{board}"
+    said += " The trial with the best mean on validation data was kept; one with a diverged run only if all had some."
+    widened = [f"{arm['name']} ({count})" for arm in study["arms"] if (count := tuning_of(arm).get("widened", 0))]
+    if widened:
+        said += f" The best lay at an edge, so more values beyond it were tried, of {enumerate_words(widened)}."
+    edges = [
+        f"{arm['name']} ({enumerate_words([name.replace('_', ' ') for name in at_edges(tuning_of(arm))])})"
+        for arm in study["arms"]
+        if at_edges(tuning_of(arm))
+    ]
     if edges:
-        said += f" The choice of {enumerate_words(edges)} lies on the edge of its grid: a better value may lie beyond."
+        said += (
+            f" Not tuned: {enumerate_words(edges)}, chosen at the edge of what was tried: better ones may lie beyond."
+        )
     return said
+
+
+def _power(study: Study, power: Power) -> str:
+    measure = measure_of(study)
+    size = "" if power["difference"] is None else f", here about {measure.difference(power['difference']).lstrip('+')}"
+    return (
+        f"Known before the report: with {power['seeds']} seeds and {power['pairs']:,} "
+        f"{'pair' if power['pairs'] == 1 else 'pairs'}, a true difference of {short(power['effect'])} standard "
+        f"deviations of the paired differences{size}, is found with 80% power. A smaller one may stay undecided."
+    )
+
+
+def _program(program: Program) -> str:
+    devices = f"{program['devices']} {program['backend']} {'device' if program['devices'] == 1 else 'devices'}"
+    tried = program["trial"]
+    why = "as asked for"
+    if tried:
+        why = "the fastest of a trial: " + ", ".join(
+            f"{_layout(name)} {quantity(seconds, 's')} a step" for name, seconds in tried.items()
+        )
+    return (
+        f"The runs of an arm are trained together as one population on {devices}, {_layout(program['layout'])} "
+        f"({why}). Executables compiled in all: {program['compilations']:,}."
+    )
+
+
+def _layout(name: str) -> str:
+    """How the members of a device are trained.
+
+    >>> _layout("vmap"), _layout("map"), _layout("8")
+    ('all at once', 'one after the other', '8 at a time')
+    """
+    return {"vmap": "all at once", "map": "one after the other"}.get(name, f"{name} at a time")
 
 
 def _report(study: Study) -> str:
     used = study["arms"][0]["report"]["seeds"]
-    steps = max(arm["curves"]["steps"][-1] for arm in study["arms"])
+    steps = steps_of(study)
     done = tunings(study)
     known = {seed for tuning in done for seed in tuning["seeds"]}
     again = sorted(known & set(used))
@@ -66,7 +105,7 @@ def _report(study: Study) -> str:
         else f"of which {seeds_in_words(again)} had ALSO served the tuning, so that the result is too rosy"
     )
     trained = (
-        f"The kept value was trained anew for {steps:,} steps with report {seeds_in_words(used)}, {fresh},"
+        f"What was kept was trained anew for {steps:,} steps with report {seeds_in_words(used)}, {fresh},"
         if done
         else f"The recipe was trained for {steps:,} steps with {seeds_in_words(used)},"
     )

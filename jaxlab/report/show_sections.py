@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from jaxlab.report.markup import Content, Html, el, fold, inline_svg, join, plot_links
 from jaxlab.report.sections import Chart, Number, Section, Table
-from jaxlab.report.tables import table
+from jaxlab.report.table import DASH, row_name, table
 
-MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 
 
 FEW = 8
@@ -21,7 +21,7 @@ def show_numbers(numbers: Sequence[Number]) -> Html | None:
     rows = [
         el(
             "tr",
-            el("th", el("span", number["name"], class_="name"), scope="row"),
+            row_name(number["name"]),
             el("td", written(number["value"]), class_="number"),
             el("td", _interval(number), class_="number"),
             el("td", number["unit"]),
@@ -72,10 +72,7 @@ def _interval(number: Number) -> str:
 
 
 def _table(data: Table) -> Html:
-    rows = [
-        el("tr", el("th", el("span", _text(first), class_="name"), scope="row"), *map(_cell, rest))
-        for first, *rest in data["rows"]
-    ]
+    rows = [el("tr", row_name(_text(first)), *map(_cell, rest)) for first, *rest in data["rows"]]
     return table(data["columns"], rows, data["title"])
 
 

@@ -1,10 +1,13 @@
-"""The part of a page that shows one study: its result, its plots, every pair, its recipes, how it was measured."""
+"""The part of a page that shows one study: its result, its plots, every pair, costs, recipes, how it was measured."""
 
 from collections.abc import Mapping
 
-from jaxlab.report import tables
+from jaxlab.report import recipe_tables, tables
+from jaxlab.report.cost_table import costs
 from jaxlab.report.markup import Html, definitions, el, fold, inline_svg, join, plot_links
+from jaxlab.report.measures_table import expectations, reliability
 from jaxlab.report.protocol import protocol
+from jaxlab.report.provenance import Place, Stage, source
 from jaxlab.report.reading import measure_of, ranked, tunings
 from jaxlab.report.study import Study
 
@@ -13,6 +16,8 @@ _TITLES = {
     "differences": "Paired differences from the best",
     "curves": "Learning curves",
     "sensitivity": "Sensitivity to the tuned value",
+    "slices": "Every trial, by each hyperparameter",
+    "best_of": "What a search of k trials finds",
 }
 _CAPTIONS = {
     "final": "Best first. Circles: report seeds. Marker: mean, hollow where it leaves out diverged runs. "
@@ -21,42 +26,56 @@ _CAPTIONS = {
     "Bar: 95% interval, before the correction for many pairs.",
     "curves": "Mean over report seeds with a 95% bootstrap band, for the eye only. A cross: a run diverged. "
     "The axis shows where the arms differ; the start and arms far off may lie outside.",
-    "sensitivity": "Line: mean over selection seeds. Ring: the chosen value, also written above. "
-    "Cross: runs diverged (small: only some). Triangle: beyond the axis. Grey: the other arms.",
+    "sensitivity": "Line: mean over selection seeds, with a 95% bootstrap band, for the eye only. Ring: the chosen "
+    "value, also written above; not tuned where it lies at the edge of what was tried. Cross: runs diverged (small: "
+    "only some). Triangle: beyond the axis. Shaded, where more values were tried: the range of the first. Grey: the "
+    "other arms.",
+    "slices": "A dot: a trial, its mean over selection seeds. Ring: the chosen trial. Cross: runs diverged. Triangle: "
+    "beyond the axis. All hyperparameters of a trial differ at once, so a column shows one with the others mixed in.",
+    "best_of": "The best mean on validation data that k of the trials, drawn at random, hold on average. A flat line: "
+    "little tuning is enough. A line begins where any k trials hold one without a diverged run.",
+}
+_SOURCES: dict[str, tuple[tuple[Stage, ...], tuple[str, ...]]] = {
+    "final": (("report",), ("arms[].report",)),
+    "differences": (("report",), ("arms[].report.test", "comparisons[]")),
+    "curves": (("curves",), ("arms[].curves.validation[seed][evaluation]", "arms[].curves.steps")),
+    "sensitivity": (("tuning",), ("arms[].tuning.values[trial]", "arms[].tuning.validation[trial][seed]")),
+    "slices": (("tuning",), ("arms[].tuning.points", "arms[].tuning.validation[trial][seed]")),
+    "best_of": (("tuning",), ("arms[].measures.best_of[k - 1]", "arms[].tuning.validation[trial][seed]")),
 }
 
 
-def show_study(study: Study, vectors: Mapping[str, str], prefix: str) -> Html:
+def show_study(place: Place, vectors: Mapping[str, str], prefix: str) -> Html:
     """A study as sections.
 
     Args:
+      place: the study, and where it stands in results.json.
       vectors: SVG text by the plots' names, which begin with ``prefix``.
     """
-    return join(_result(study), _plots(study, vectors, prefix), _detail(study))
+    return join(_result(place), _plots(place, vectors, prefix), _detail(place))
 
 
-def _result(study: Study) -> Html:
-    target = study["task"]["target"]
-    measure = measure_of(study)
+def _result(place: Place) -> Html:
+    target = place.study["task"]["target"]
+    measure = measure_of(place.study)
     better = "Higher" if measure.higher_is_better else "Lower"
     aim = f" The task's target is {measure.value(target)}." if target is not None else ""
     return el(
         "section",
         el("h2", "Result"),
-        tables.final_table(study),
+        tables.final_table(place),
         el("p", f"{better} is better.{aim} A mean in brackets leaves out diverged runs.", class_="note"),
     )
 
 
-def _plots(study: Study, vectors: Mapping[str, str], prefix: str) -> Html:
+def _plots(place: Place, vectors: Mapping[str, str], prefix: str) -> Html:
     shown = []
     for name, title in _TITLES.items():
         file = f"{prefix}{name}"
         if file in vectors:
-            caption = el("figcaption", f"{_CAPTIONS[name]} ", *plot_links(file))
-            shown.append(
-                el("figure", el("h3", title), inline_svg(vectors[file], file, _alternative(study, name)), caption)
-            )
+            drawing = inline_svg(vectors[file], file, _alternative(place.study, name))
+            caption = el("figcaption", f"{_CAPTIONS[name]} ", *plot_links(file), source(place, *_SOURCES[name]))
+            shown.append(el("figure", el("h3", title), drawing, caption))
     return el("section", el("h2", "Plots"), el("div", *shown, class_="plots"))
 
 
@@ -66,26 +85,28 @@ def _alternative(study: Study, name: str) -> str:
     return f"{_TITLES[name]}, {measure_of(study).axis()}, of {order}. The numbers stand in the tables of this page."
 
 
-def _detail(study: Study) -> Html:
+def _detail(place: Place) -> Html:
+    study, beside = place.study, [reliability(place), expectations(place)]
     compared = (
         el(
             "section",
             el("h2", "Every pair"),
-            tables.matrix(study),
-            fold("All numbers of every pair", tables.pairs(study)),
+            tables.matrix(place),
+            fold("All numbers of every pair", tables.pairs(place)),
         )
         if study["comparisons"]
         else None
     )
     return join(
         compared,
+        el("section", el("h2", "Cost"), costs(place)),
+        el("section", el("h2", "Beside the final metric"), *beside) if any(beside) else None,
         el(
             "section",
             el("h2", "Recipes"),
-            tables.recipes(study),
-            fold("Every run of the tuning", tables.tuning_runs(study)) if tunings(study) else None,
-            fold("Every report run", tables.seeds(study)),
-            fold("Time and memory", tables.costs(study)),
+            recipe_tables.recipes(place),
+            fold("Every run of the tuning", recipe_tables.tuning_runs(place)) if tunings(study) else None,
+            fold("Every report run", recipe_tables.seeds(place)),
         ),
         el("section", el("h2", "How it was measured"), definitions(protocol(study))),
     )

@@ -33,7 +33,41 @@ def test_unequal_budgets_and_edges_are_told(study):
     tuning["values"], tuning["validation"], tuning["at_edge"] = tuning["values"][:3], tuning["validation"][:3], True
     said = words(results)["Tuning"]
     assert "DIFFERENT budgets, 9 to 24 runs" in said
-    assert "The choice of momentum lies on the edge of its grid" in said
+    assert "Not tuned: momentum (learning rate), chosen at the edge of what was tried" in said
+
+
+def test_what_a_file_may_tell_is_told(study):
+    said = words(check(study(board="one-knob")))
+    assert "24 runs in all. All other numbers are as published." in said["Tuning"]
+    assert said["Power"] == (
+        "Known before the report: with 5 seeds and 21 pairs, a true difference of 4.12 standard deviations of the "
+        "paired differences, here about 1.23 points, is found with 80% power. A smaller one may stay undecided."
+    )
+    assert said["Program"] == (
+        "The runs of an arm are trained together as one population on 2 cpu devices, 8 at a time (the fastest of a "
+        "trial: all at once 2.1 ms a step, one after the other 4.8 ms a step, 8 at a time 1.75 ms a step). Executables "
+        "compiled in all: 9."
+    )
+
+
+def test_a_full_board(study):
+    results = check(study(arms=2, board="full"))
+    tuning = results["arms"][1]["tuning"]
+    tuning["edges"], tuning["widened"] = ["learning_rate", "weight_decay"], 2
+    results["power"]["difference"], results["program"]["trial"], results["program"]["layout"] = None, None, "vmap"
+    said = words(results)
+    assert (
+        "trials, each a value of every learning rate, b1, b2, weight decay or smoothing that it has"
+        in (words(check(study(arms=2, board="full")))["Tuning"])
+    )
+    assert "more values beyond it were tried, of momentum (2)" in said["Tuning"]
+    assert "Not tuned: momentum (learning rate and weight decay)" in said["Tuning"]
+    assert "paired differences, is found" in said["Power"]
+    assert "all at once (as asked for)" in said["Program"]
+
+
+def test_a_file_with_the_least_says_no_more(study):
+    assert list(words(check(study(arms=2)))) == ["Task", "Tuning", "Report", "Comparison", "Diverged runs"]
 
 
 def test_one_arm(study):

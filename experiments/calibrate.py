@@ -11,7 +11,7 @@ bootstrap, is tried on the same runs and must be caught. Exit code 1 if any of t
 
 A gate holds if the exact 95% binomial interval of a rate agrees with what was promised. By chance alone a right lab
 fails at the power with about one seed in twenty, and at false winners with one in forty: look at another --seed
-before a failure is believed.
+before a failure is believed. The predicted power supposes normal differences; where they are skewed, it says so.
 
 Writes results.json, report.html and the plots. On two CPU cores the default (the digits, an MLP, 50 steps, 13,000
 runs) takes a minute and a half, the second command half a minute.

@@ -12,6 +12,8 @@ from jaxlab import verdict
 
 LIMIT = 0.05
 """How often a false winner may be called."""
+SKEWED = 0.8
+"""Differences of more skewness are found more or less often than the power of normal ones says."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Effect:
     def size(self) -> float:
         """In standard deviations."""
         return self.mean / self.deviation
+
+    @property
+    def is_skewed(self) -> bool:
+        """Whether it is so far from normal that its power is only roughly known."""
+        return abs(self.skewness) > SKEWED
 
     def power(self, seeds: int) -> float:
         """The chance that a comparison of so many seeds finds it."""
@@ -139,11 +146,12 @@ class Gate:
     promised: str
     rate: Rate
     holds: bool
+    remark: str = ""
 
     @property
     def sentence(self) -> str:
         """For the terminal."""
-        return f"{self.name}: promised {self.promised}, found {self.rate}."
+        return f"{self.name}: promised {self.promised}, found {self.rate}{self.remark}."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,16 +174,20 @@ class Found:
     def gates(self) -> list[Gate]:
         """By the metric of the report."""
         same, found = self.same[0], self.power_found
-        power = self.planted.effect.power(self.seeds)
+        effect = self.planted.effect
+        power = effect.power(self.seeds)
         limit = f"at most {LIMIT:.0%}"
         return [
             Gate("False winners, one pair", limit, same.pair, same.pair.interval[0] <= LIMIT),
             Gate(f"False winners, all pairs of {self.names} names", limit, same.every, same.every.interval[0] <= LIMIT),
             Gate(
                 "A real difference found",
-                f"{percent(power)} (predicted)",
+                f"about {percent(power)}",
                 found,
                 found.interval[0] <= power <= found.interval[1],
+                f" (differences are skewed by {effect.skewness:.2f}, so the promise is rough)"
+                if effect.is_skewed
+                else "",
             ),
             Gate(
                 "False winners of the percentile bootstrap, which must be caught",

@@ -10,8 +10,6 @@ from jaxlab.report.sections import Chart, Number, Section, Series
 
 LEVELS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
 """Chances of a false winner that one may ask for, for the chart."""
-SKEWED = 0.8
-"""Where the skewness is larger, the page says what that does to the predicted power."""
 
 
 def verdict_of(found: Found) -> str:
@@ -153,10 +151,10 @@ def _planted(found: Found) -> Section:
             "A pilot chose the part of the learning rate whose power is nearest to 75%, so that the difference is "
             f"found neither always nor hardly ever: {tried}."
         )
-    rough = " So skewed they make it rough: it may be off by ten points and more." if _skewed(found) else ""
+    rough = " So skewed they make it rough: it may be off by ten points and more." if effect.is_skewed else ""
     text.append(
         "The prediction holds for differences that are normal. Those of single pairs of runs have a skewness of "
-        f"{effect.skewness:+.2f} here (normal: 0).{rough}"
+        f"{effect.skewness:.2f} here (normal: 0).{rough}"
     )
     several = list(planted.found)
     rates = list(planted.found.values())
@@ -224,10 +222,6 @@ def _beside(found: Found) -> Section:
         ],
         "charts": [],
     }
-
-
-def _skewed(found: Found) -> bool:
-    return abs(found.planted.effect.skewness) > SKEWED
 
 
 def _cells(rate: Rate) -> list[str | float | None]:

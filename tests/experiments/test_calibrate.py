@@ -70,10 +70,10 @@ def gates_of(folder):
     return dict(report.load(folder))["sections"][0]["tables"][0]["rows"]
 
 
-def outcome(tmp_path):
+def outcome(tmp_path, **changes):
     """What the drawn scores come to: the exit code's message, and what stands in the results."""
     out = tmp_path / "out"
-    plan = calibrate.prepare(with_changes(out=out, names=4, repetitions=100))
+    plan = calibrate.prepare(with_changes(out=out, names=4, repetitions=100, **changes))
     with pytest.raises(SystemExit) as stopped:
         calibrate.run(plan)
     failed = [row[0] for row in gates_of(out) if row[-1] == "FAILS"]
@@ -135,6 +135,20 @@ def test_a_rule_that_finds_less_than_was_said_is_caught(drawn, tmp_path):
 def test_a_control_that_is_not_caught_is_a_failure(drawn, tmp_path):
     drawn.setattr(calibrate_gates, "bootstrap_winners", lambda differences, level=0.95: differences[:, 0] > np.inf)
     assert outcome(tmp_path) == ["False winners of the percentile bootstrap, which must be caught"]
+
+
+def test_skewed_differences_make_the_promise_rough_and_say_so(drawn, tmp_path, capsys):
+    class Skewed(Drawn):
+        """Once in fifty seeds a smaller rate loses everything."""
+
+        def train(self, title, part, seeds):
+            scores = super().train(title, part, seeds)["accuracy"]
+            rare = np.array([np.random.default_rng([9, seed]).random() < 0.02 for seed in seeds])
+            return {"accuracy": scores - (1.0 - np.broadcast_to(part, len(seeds))) * 30.0 * rare}
+
+    drawn.setattr(calibrate, "Lab", Skewed)
+    assert outcome(tmp_path, planted=0.3) == ["A real difference found"]
+    assert "differences are skewed by -7." in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_winners_are_counted_as_scipy_counts_them():

@@ -131,7 +131,7 @@ def leafwise(
         for name, p in zip(tree.names(params), leaves, strict=True):
             _require_real(name, p)
             own = declared(name, storage.decode(p))
-            kept = [storage.encode(slot, store, storage.seed_of(name, i, count)) for i, slot in enumerate(own)]
+            kept = [storage.encode(slot, store, name, i, count) for i, slot in enumerate(own)]
             # Copies: a slot that begins as the parameter must not be donated twice.
             columns.append([_lies_with(p, slot.axes, _fresh(value)) for slot, value in zip(own, kept, strict=True)])
         form = jax.eval_shape(slots, jax.ShapeDtypeStruct((), hyper.arithmetic_dtype()))
@@ -184,8 +184,8 @@ def leafwise(
             shape = jax.ShapeDtypeStruct(gradients[i].shape, hyper.arithmetic_dtype())
             own = jax.eval_shape(functools.partial(declared, names[i]), shape)
             for index, (slot, value) in enumerate(zip(own, after, strict=True)):
-                seed = storage.seed_of(names[i], index, count)
-                stored[index][i] = storage.encode(dataclasses.replace(slot, value=value), store, seed)
+                whole = dataclasses.replace(slot, value=value)
+                stored[index][i] = storage.encode(whole, store, names[i], index, count)
         fields = [treedef.unflatten(column) for column in stored]
         return treedef.unflatten(directions), LeafwiseState(count, _rebuild(state.slots, fields), now)
 

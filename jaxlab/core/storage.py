@@ -9,9 +9,11 @@ name and the element alone: the same on any number of devices, and after any res
 
 import dataclasses
 import zlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Inexact, UInt32
 
 from jaxlab.core import hyper
@@ -47,11 +49,11 @@ def check_store(store: str) -> str:
     return hyper.one_of("state_dtype", store, STORES)
 
 
-def encode(slot: Slot, store: str, seed: UInt32[Array, ""]) -> Inexact[Array, "..."]:
-    """A slot's value as it is kept: full precision, or bfloat16 by stochastic rounding."""
+def encode(slot: Slot, store: str, name: str, *numbers: int | Array) -> Inexact[Array, "..."]:
+    """A slot's value as it is kept: full precision, or bfloat16 by stochastic rounding, seeded by name and numbers."""
     if store == "float32" or not slot.low_bit:
         return jnp.asarray(slot.value, hyper.arithmetic_dtype())
-    return round_stochastically(slot.value, seed)
+    return round_stochastically(slot.value, seed_of(name, *numbers))
 
 
 def decode(stored: Inexact[Array, "..."]) -> Float[Array, "..."]:
@@ -61,10 +63,13 @@ def decode(stored: Inexact[Array, "..."]) -> Float[Array, "..."]:
 
 def seed_of(name: str, *numbers: int | Array) -> UInt32[Array, ""]:
     """The seed of a leaf's random bits from its name and integers such as the step."""
-    seed = jnp.uint32(zlib.crc32(name.encode()))
-    for n in numbers:
-        seed = _mix(seed ^ _mix(jnp.asarray(n).astype(jnp.uint32) + jnp.uint32(0x9E3779B9)))
-    return seed
+    seed = np.uint32(zlib.crc32(name.encode()))
+    # What is known is mixed here and now: a program then holds one number, and not the way to it.
+    with np.errstate(over="ignore"):
+        for n in numbers:
+            word = np.uint32(n & 0xFFFFFFFF) if isinstance(n, int) else jnp.asarray(n).astype(jnp.uint32)
+            seed = _mix(seed ^ _mix(word + np.uint32(0x9E3779B9)))
+    return jnp.asarray(seed)
 
 
 def round_stochastically(x: Float[Array, "..."], seed: UInt32[Array, ""]) -> Float[Array, "..."]:
@@ -104,8 +109,8 @@ def hash_bits(index: UInt32[Array, "..."], seed: UInt32[Array, ""]) -> UInt32[Ar
     return _mix(index ^ _mix(seed))
 
 
-def _mix(x: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
+def _mix(x: Any) -> Any:
     # A bijection of 32 bits in which every input bit flips every output bit with a probability near 1/2.
-    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
-    x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
+    x = (x ^ (x >> 16)) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> 15)) * np.uint32(0x846CA68B)
     return x ^ (x >> 16)

@@ -109,13 +109,12 @@ def test_random_bits_are_fair():
 
 def test_encode_and_decode():
     slot = storage.Slot(jnp.full(3, 1.001), signed=False)
-    seed = jnp.uint32(1)
-    assert storage.encode(slot, "float32", seed).dtype == jnp.float32
-    assert storage.encode(slot, "bfloat16", seed).dtype == jnp.bfloat16
-    assert storage.decode(storage.encode(slot, "bfloat16", seed)).dtype == jnp.float32
+    assert storage.encode(slot, "float32", "w", 0).dtype == jnp.float32
+    assert storage.encode(slot, "bfloat16", "w", 0).dtype == jnp.bfloat16
+    assert storage.decode(storage.encode(slot, "bfloat16", "w", 0)).dtype == jnp.float32
     exact = storage.Slot(jnp.full(3, 1.001), low_bit=False)
-    assert storage.encode(exact, "bfloat16", seed).dtype == jnp.float32
-    np.testing.assert_array_equal(storage.encode(exact, "bfloat16", seed), exact.value)
+    assert storage.encode(exact, "bfloat16", "w", 0).dtype == jnp.float32
+    np.testing.assert_array_equal(storage.encode(exact, "bfloat16", "w", 0), exact.value)
 
 
 def test_zeros():

@@ -81,7 +81,7 @@ class OptimizerInfo:
 
 
 _SGD_SPACE: SearchSpace = {"learning_rate": LogUniform(2e-2, 5.0)}
-_MOMENTUM_SPACE: SearchSpace = {"learning_rate": LogUniform(2e-3, 5.0), "momentum": OneMinusLog(0.7, 0.995)}
+_MOMENTUM_SPACE: SearchSpace = {"learning_rate": LogUniform(2e-2, 5.0), "momentum": OneMinusLog(0.7, 0.995)}
 _ADAM_SPACE: SearchSpace = {
     "learning_rate": LogUniform(1e-4, 3e-2),
     "b1": OneMinusLog(0.5, 0.98),

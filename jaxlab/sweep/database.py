@@ -92,7 +92,7 @@ class Database:
         def find_or_make() -> tuple[int, bool]:
             with contextlib.suppress(KeyError):
                 return self._storage.get_study_id_from_name(name), False
-            with contextlib.suppress(DuplicatedStudyError), _quiet():
+            with contextlib.suppress(DuplicatedStudyError), quiet():
                 return self._storage.create_new_study([direction], name), True
             return self._storage.get_study_id_from_name(name), False
 
@@ -172,8 +172,8 @@ def _parse(url: str) -> sqlalchemy.URL:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna tells of every new study; one stage is no news."""
+def quiet() -> Iterator[None]:
+    """Optuna announces every new study; here a study is one of many stages."""
     logger = logging.getLogger("optuna")
     level = logger.level
     logger.setLevel(logging.WARNING)

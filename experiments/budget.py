@@ -35,6 +35,13 @@ class Plan:
     seeds: int
     seconds: float
 
+    def words(self, minutes: float) -> str:
+        """The plan in a sentence."""
+        return (
+            f"Planned into {minutes:g} minutes: {self.points} points for each arm, {self.selection_seeds} selection "
+            f"seeds, {self.seeds} report seeds, expected to take {self.seconds / 60:.1f} minutes."
+        )
+
 
 def measure(arm: Arm) -> Measured:
     """Trains a small population of an arm for a few steps; the first point stands for all."""

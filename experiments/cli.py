@@ -71,18 +71,19 @@ def command(module: str) -> str:
     return shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 
-def remember(out: Path, config: Any, module: str) -> None:
+def remember(out: Path, config: Any, module: str, *, plan: str | None = None) -> None:
     """Makes the folder and writes into it what is running, unless it stands there: ``--resume`` reads it."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "config.json"
     if not path.exists():
         about = {"command": command(module), "config": dataclasses.asdict(config) | {"out": None, "resume": None}}
+        about |= {} if plan is None else {"plan": plan}
         write_atomically(path, json.dumps(plain(about), indent=1) + "\n")
 
 
-def remembered_command(out: Path) -> str:
-    """The command that a folder's run began with."""
-    return str(json.loads((out / "config.json").read_text(encoding="utf-8"))["command"])
+def remembered(out: Path) -> dict[str, Any]:
+    """What :func:`remember` wrote: ``command``, ``config``, and ``plan`` where there is one."""
+    return json.loads((out / "config.json").read_text(encoding="utf-8"))
 
 
 def saved_config(config: Any) -> Any:
@@ -100,7 +101,7 @@ def saved_config(config: Any) -> Any:
         )
     if (folder / "results.json").exists():
         raise ValueError(f"resume = {str(folder)!r}: that run is complete, its page is {folder / 'report.html'}")
-    saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
+    saved = remembered(folder)["config"]
     known = {field.name for field in dataclasses.fields(kind)}
     if saved.keys() - known:
         raise ValueError(f"resume = {str(folder)!r} has {sorted(saved.keys() - known)}: it is another experiment's")

@@ -29,7 +29,7 @@ import tyro
 from rich.console import Console
 
 from experiments import budget, cli, study
-from jaxlab import report, schedules, tasks, verdict
+from jaxlab import report, schedules, sweep, tasks, verdict
 from jaxlab.core import hyper
 from jaxlab.core.space import grid
 from jaxlab.optimizers import Recipe
@@ -93,8 +93,9 @@ class Plan:
     config: Config
     studies: list[list[study.Arm]]
     protocol: study.Protocol
-    storage: Storage
+    storage: Storage | None
     out: Path
+    budget: str | None = None
 
 
 def prepare(config: Config) -> Plan:
@@ -130,7 +131,18 @@ def prepare(config: Config) -> Plan:
             for steps in dict.fromkeys(config.horizons or (task.steps,))
         ]
         tasks.check(task, jax.random.key(protocol.selection[0]))
-    return Plan(config, found, protocol, Storage(config.storage), out)
+    storage = None
+    if config.storage is not None or (config.resume is not None and (out / "study.db").exists()):
+        storage = Storage(config.storage or f"sqlite:///{out / 'study.db'}")
+        for arms in found:
+            sweep.check_storage(arms, protocol, storage, name=name_of(config, arms))
+    plan = cli.remembered(out).get("plan") if config.resume is not None else None
+    return Plan(config, found, protocol, storage, out, plan)
+
+
+def name_of(config: Config, arms: list[study.Arm]) -> str:
+    """A study's name within the storage."""
+    return f"{config.study_name}/{arms[0].task.name}/{arms[0].steps}"
 
 
 def arm_of(optimizer: str, task: tasks.Task, steps: int, config: Config) -> study.Arm:
@@ -187,8 +199,8 @@ def run(plan: Plan) -> None:
     if plan.config.budget_minutes is not None and plan.config.resume is None:
         plan = within_budget(plan, console)
     config = plan.config
-    cli.remember(plan.out, config, "experiments.compare")
-    storage = plan.storage if config.storage else Storage(f"sqlite:///{plan.out / 'study.db'}")
+    cli.remember(plan.out, config, "experiments.compare", plan=plan.budget)
+    storage = plan.storage or Storage(f"sqlite:///{plan.out / 'study.db'}")
     found = []
     for arms in plan.studies:
         task, steps = arms[0].task, arms[0].steps
@@ -200,7 +212,7 @@ def run(plan: Plan) -> None:
             plan.protocol,
             console,
             storage=storage,
-            name=f"{config.study_name}/{task.name}/{steps}",
+            name=name_of(config, arms),
             checkpoints=plan.out / "checkpoints",
         )
         one["board"] = config.board
@@ -209,13 +221,15 @@ def run(plan: Plan) -> None:
     results = {
         "schema": report.SCHEMA,
         "experiment": "compare",
-        "command": cli.remembered_command(plan.out),
+        "command": cli.remembered(plan.out)["command"],
         "environment": report.environment(),
         "config": dataclasses.asdict(config) | {"resume": None, "out": None},
         "seconds": {"total": time.perf_counter() - began, "compile": sum(map(study.compile_seconds, found))},
         # A margin stands in the configuration.
         **({key: part for key, part in found[0].items() if key != "margin"} if len(found) == 1 else together(found)),
     }
+    if plan.budget is not None:
+        results["sections"] = [{"title": "The plan", "text": [plan.budget], "tables": [], "charts": []}]
     cli.finish(results, plan.out, console)
 
 
@@ -230,11 +244,12 @@ def within_budget(plan: Plan, console: Console) -> Plan:
         if (arm.task.name, arm.batch_size) not in measured:
             measured[arm.task.name, arm.batch_size] = budget.measure(arm)
     left = config.budget_minutes - (time.perf_counter() - began) / 60
-    fits = budget.plan(left, arms, [measured[arm.task.name, arm.batch_size] for arm in arms])
-    console.print(
-        f"{config.budget_minutes:g} minutes: {fits.points} points, {fits.selection_seeds} selection seeds, "
-        f"{fits.seeds} report seeds, about {fits.seconds / 60:.1f} minutes"
-    )
+    try:
+        fits = budget.plan(left, arms, [measured[arm.task.name, arm.batch_size] for arm in arms])
+    except ValueError as error:
+        cli.fail(str(error))
+    words = fits.words(config.budget_minutes)
+    console.print(words)
     chosen = dataclasses.replace(
         config,
         trials=fits.points * fits.selection_seeds,
@@ -242,7 +257,7 @@ def within_budget(plan: Plan, console: Console) -> Plan:
         seeds=fits.seeds,
         out=plan.out,
     )
-    return prepare(chosen)
+    return dataclasses.replace(prepare(chosen), budget=words)
 
 
 def together(found: list[report.Study]) -> dict[str, Any]:

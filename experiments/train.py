@@ -272,7 +272,7 @@ def summarize(
         "schema": report.SCHEMA,
         "experiment": "train",
         "question": f"What does {plan.recipe.optimizer} reach on {task.name}?",
-        "command": cli.remembered_command(plan.out),
+        "command": cli.remembered(plan.out)["command"],
         "environment": report.environment(),
         "config": dataclasses.asdict(plan.config) | {"steps": plan.steps, "batch_size": plan.batch_size},
         "task": report.task_entry(task),

@@ -1,6 +1,6 @@
 """Populations of training runs: many recipes and seeds inside one compiled program, by a fair protocol."""
 
-from jaxlab.sweep.arms import Outcome, run_arms
+from jaxlab.sweep.arms import Outcome, check_storage, run_arms
 from jaxlab.sweep.cost import StepCost, step_cost
 from jaxlab.sweep.devices import use_every_core
 from jaxlab.sweep.population import History, run_population
@@ -16,6 +16,7 @@ __all__ = [
     "StepCost",
     "Storage",
     "Tuning",
+    "check_storage",
     "protocol_of",
     "recipe_arm",
     "run_arms",

@@ -108,6 +108,16 @@ def run_arms(
     return [run.outcome() for run in runs]
 
 
+def check_storage(arms: Sequence[Arm], protocol: Protocol, storage: Storage, *, name: str = "study") -> None:
+    """Does a storage hold trials of these arms, or none under their names? Asked before anything is compiled.
+
+    Raises:
+      ValueError: it holds another study's; says what differs.
+    """
+    for arm in arms:
+        _Run(arm, protocol, storage, f"{name}/{arm.name}", None, None)
+
+
 class _Run:
     """One arm on its way."""
 

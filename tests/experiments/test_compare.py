@@ -143,6 +143,16 @@ def test_a_budget_chooses_trials_and_seeds_and_is_kept(tmp_path):
     assert len(plan.protocol.report) == 20
     (arm,) = plan.studies[0]
     assert arm.total_trials == 32
+    assert plan.budget.startswith("Planned into 60 minutes: 32 points for each arm, 5 selection seeds, 20 report seeds")
+
+
+def test_a_storage_of_another_study_is_refused_before_anything_runs(study, tmp_path):
+    url = f"sqlite:///{study / 'study.db'}"
+    with pytest.raises(ValueError, match=r"compare/line/40/sgd/trials was begun with evaluations = 4, here it is 5"):
+        compare.prepare(with_changes(storage=url, evaluations=5, out=tmp_path / "out"))
+    finished = compare.prepare(with_changes(storage=url, out=tmp_path / "out"))
+    compare.run(finished)  # nothing is left to train
+    assert without_times(tmp_path / "out") | {"config": None} == without_times(study) | {"config": None}
 
 
 def test_another_study_has_other_seeds_and_the_same_study_the_same_numbers(study, tmp_path):

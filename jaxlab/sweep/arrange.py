@@ -1,26 +1,44 @@
 """How a population is laid out, decided before it runs: how many take turns, how many are vectorised."""
 
 import dataclasses
+from collections.abc import Hashable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import PyTree
 
 from jaxlab.sweep import layout as layouts
 from jaxlab.sweep import memory
 from jaxlab.sweep.layout import Layout
-from jaxlab.sweep.program import MEMBER, SHARED, Beginning, Pieces, Program, compile_pieces, put
+from jaxlab.sweep.program import MEMBER, SHARED, Beginning, Pieces, Program, compile_pieces, compile_start, put, shapes
 from jaxlab.train.stopwatch import Stopwatch
 
 
 class Plan(NamedTuple):
-    """The layout, the trial that chose it, the places a device, and the groups that take turns there."""
+    """The layout, the trial that chose it, places and bytes of a device, and the groups that take turns there."""
 
     layout: Layout
     trial: dict[str, float] | None
     size: int
     groups: int
+    bytes: int
+
+
+def groups_by_shape(program: Program, beginning: Beginning, data: PyTree, limit: int | None, places: int) -> int:
+    """How many equal groups there must be at least: their states and the data have to fit. Nothing is compiled.
+
+    Args:
+      program, beginning, data, limit, places: as for :func:`arrange`; shapes will do.
+
+    Raises:
+      ValueError: one member a device does not fit.
+    """
+    devices, shared = program.mesh.size, memory.of_arrays(data)
+    member = memory.of_arrays(shapes(program, devices, beginning)[1]._replace(step=())) // devices
+    groups = memory.fewest_groups(places, devices, shared=shared, member=member, memory=limit)
+    if limit is not None and not groups:
+        raise _too_small(shared + member, limit)
+    return groups
 
 
 def arrange(
@@ -31,6 +49,7 @@ def arrange(
     layout: Layout,
     limit: int | None,
     places: int,
+    groups: int,
     clock: Stopwatch,
 ) -> Plan:
     """Finds the fewest equal groups that fit the memory and, where it is asked to, the fastest layout.
@@ -42,41 +61,43 @@ def arrange(
       layout: what was asked for.
       limit: bytes of a device; None: enough.
       places: for members, on all devices together.
+      groups: at least so many.
       clock: counts what is compiled and what a trial takes.
 
     Raises:
       ValueError: one member a device does not fit.
     """
-    devices, shared = program.mesh.size, memory.of_arrays(data)
-    some = jax.eval_shape(program.start(), *beginning.of(np.arange(devices) % len(beginning.keys)))
-    member = memory.of_arrays(some._replace(step=())) // devices
-    groups = memory.fewest_groups(places, devices, shared=shared, member=member, memory=limit)
-    if limit is not None and not groups:
-        raise _too_small(shared + member, limit)
+    devices, shared, members = program.mesh.size, memory.of_arrays(data), len(beginning.keys)
     while True:
         size = -(-places // (groups * devices))
-        subject = (
-            *(program.mesh.devices.flat[0].platform, program.mesh.devices.flat[0].device_kind, devices),
-            *(program.loss, program.batch_size, size, program.options),
-        )
+        subject = _subject(program, size)
         tried = layouts.tried.get(subject)
         asked = (layout,) if layout != "auto" else (layouts.fastest(tried),) if tried else layouts.candidates(size)
+        start = compile_start(program, size * devices, beginning, clock)
         pieces = {
             name: compile_pieces(in_layout(program, name), size * devices, beginning, data, clock) for name in asked
         }
-        fitting = {name: found for name, found in pieces.items() if limit is None or found.bytes <= limit}
-        if fitting:
+        needed = {name: max(start, found.bytes) for name, found in pieces.items()}
+        fitting = [name for name in asked if limit is None or needed[name] <= limit]
+        if fitting or limit is None:
             break
-        least = min(found.bytes for found in pieces.values())
-        if size == 1 or limit is None:
-            raise _too_small(least, limit or 0)
-        groups = min(places, max(2 * groups, -(-groups * (least - shared) // (limit - shared))))
+        least = min(needed.values())
+        if size == 1:
+            raise _too_small(least, limit)
+        groups = max(2 * groups, -(-groups * (least - shared) // (limit - shared)))
+    groups = -(-members // (size * devices))
     if layout == "auto" and not tried and len(fitting) > 1:
-        first = beginning.of(np.resize(np.arange(-(-len(beginning.keys) // groups)), size * devices))
-        tried = {str(name): _trial(program, found, first, data, clock) for name, found in fitting.items()}
+        first = beginning.of(np.resize(np.array_split(np.arange(members), groups)[0], size * devices))
+        tried = {str(name): _trial(in_layout(program, name), pieces[name], first, data, clock) for name in fitting}
         layouts.tried[subject] = tried
-    chosen = layouts.fastest(tried) if layout == "auto" and tried else next(iter(fitting))
-    return Plan(chosen, tried if layout == "auto" else None, size, groups)
+    chosen = layouts.fastest(tried) if layout == "auto" and tried else fitting[0]
+    return Plan(chosen, tried if layout == "auto" else None, size, groups, needed[chosen])
+
+
+def _subject(program: Program, size: int) -> Hashable:
+    # The optimizer is left out: how well members fill a device is decided by model and batch.
+    device, devices = program.mesh.devices.flat[0], program.mesh.size
+    return device.platform, device.device_kind, devices, program.loss, program.batch_size, size, program.options
 
 
 def in_layout(program: Program, layout: Layout) -> Program:
@@ -88,7 +109,7 @@ def _trial(program: Program, pieces: Pieces, beginning: Beginning, data: PyTree,
     """Seconds a step, timed on real initial states that are then thrown away."""
     data = put(program.mesh, data, SHARED)
     apart = Stopwatch()
-    states = [apart.call(pieces.start, *put(program.mesh, tuple(beginning), MEMBER))]
+    states = [apart.run(program.start(), *put(program.mesh, tuple(beginning), MEMBER))]
 
     def stretch(steps: int) -> None:
         states[0], _ = apart.call(pieces.advance, states[0], data, np.int32(steps))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxlab.sweep.program import MEMBER, SHARED, STATES, Beginning, Pieces, Program, compile_pieces, put
+from jaxlab.sweep.program import MEMBER, SHARED, STATES, Beginning, Pieces, Program, compile_pieces, put, shapes
 from jaxlab.train.state import TrainState
 from jaxlab.train.stopwatch import Stopwatch
 
@@ -34,13 +34,12 @@ class Crew:
       beginning: of all members.
       data: the task's, on the host or anywhere.
       size: places a device.
-      groups: the members of each.
+      groups: how many, equally large.
 
     Attributes:
       live: who still trains. The states of the others are those of the step where they ended.
       done: steps taken.
       states: on the host, all members; as of the last :meth:`fetch`. Replaced, never written into.
-      bytes: of a device, the most that was needed.
     """
 
     def __init__(
@@ -50,19 +49,18 @@ class Crew:
         beginning: Beginning,
         data: PyTree,
         size: int,
-        groups: list[Int[np.ndarray, " group"]],
+        groups: int,
     ) -> None:
         self.program, self.clock, self.beginning = program, clock, beginning
-        self.size, self.groups = size, groups
         members = len(beginning.keys)
+        self.size, self.groups = size, np.array_split(np.arange(members), groups)
         self.live = np.ones(members, bool)
-        self.done, self.bytes = 0, 0
+        self.done = 0
         self.data = put(program.mesh, data, SHARED)
-        one = jax.eval_shape(program.start(), *beginning.of(np.arange(program.mesh.size) % members))
-        self._kinds = one
+        self._kinds = shapes(program, program.mesh.size, beginning)[1]
         self.states = jax.tree.map(
             lambda leaf: np.empty((members, *leaf.shape[1:]), leaf.dtype) if leaf.ndim else np.zeros((), leaf.dtype),
-            jax.eval_shape(_words, one),
+            jax.eval_shape(_words, self._kinds),
         )
         self._held: TrainState | None = None
         self._pieces: Pieces | None = None
@@ -72,7 +70,6 @@ class Crew:
         if self._pieces is None:
             places = self.size * self.program.mesh.size
             self._pieces = compile_pieces(self.program, places, self.beginning, self.data, self.clock)
-            self.bytes = max(self.bytes, self._pieces.bytes)
         return self._pieces
 
     def advance(self, steps: int) -> list[Seen]:
@@ -121,6 +118,18 @@ class Crew:
             self._held, self._pieces, self.size = None, None, size
             self.groups = np.array_split(alive, groups)
 
+    def take_up(
+        self,
+        states: TrainState,
+        done: int,
+        size: int,
+        groups: list[list[int]],
+        live: Bool[np.ndarray, " members"],
+    ) -> None:
+        """Goes on from states that were saved, everyone in the place that was theirs."""
+        self.states, self.done, self.size, self.live = states, done, size, live
+        self.groups = [np.array(group) for group in groups]
+
     def fetch(self) -> None:
         """Copies the living's states to the host, where they are not there anyway."""
         if self._held is not None:
@@ -137,7 +146,7 @@ class Crew:
         places = np.resize(group, self.size * self.program.mesh.size)
         if not self.done:
             beginning = put(self.program.mesh, tuple(self.beginning.of(places)), MEMBER)
-            return self.clock.call(self.pieces().start, *beginning)
+            return self.clock.run(self.program.start(), *beginning)
         chosen = jax.tree.map(lambda leaf: leaf[places], self.states._replace(step=None))
         states = _keyed(chosen._replace(step=np.int32(self.done)), self._kinds)
         return put(self.program.mesh, states, STATES)

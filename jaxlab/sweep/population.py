@@ -1,5 +1,6 @@
 """A population of training runs, hyperparameter points times seeds, as one compiled program."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,11 +14,12 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxlab.core import hyper
 from jaxlab.sweep import layout as layouts
 from jaxlab.sweep import memory as bytes_of
-from jaxlab.sweep.arrange import arrange, in_layout
+from jaxlab.sweep.arrange import Plan, arrange, groups_by_shape, in_layout
 from jaxlab.sweep.crew import Crew
 from jaxlab.sweep.devices import member_mesh
-from jaxlab.sweep.program import Program, initial
+from jaxlab.sweep.program import Program, initial, outline
 from jaxlab.sweep.record import Record
+from jaxlab.sweep.saving import Saving, Whole, digest, name_of
 from jaxlab.tasks import as_task
 from jaxlab.train import data as examples_of
 from jaxlab.train.state import Build, TrainState
@@ -156,8 +158,6 @@ def run_population(
 
     mesh = member_mesh(max(members, capacity))
     limit = bytes_of.free(list(mesh.devices.flat)) if memory is None else hyper.integer("memory", memory, at_least=1)
-
-    clock = Stopwatch()
     program = Program(
         loss=task.loss,
         build=build,
@@ -167,31 +167,46 @@ def run_population(
         training=training,
         options=tuple(sorted(options.items())),
     )
-    beginning = initial(task.init, points, keys, clock)
-    plan = arrange(
-        program, beginning, task.data, layout=layout, limit=limit, places=max(members, capacity), clock=clock
-    )
-    groups = np.array_split(np.arange(members), plan.groups)
-    crew = Crew(in_layout(program, plan.layout), clock, beginning, task.data, plan.size, groups)
-
-    marks = [*range(every, steps, every), steps]
-    record = Record(members, len(marks))
-    for column, mark in enumerate(marks):
-        if not crew.live.any():
-            break
-        length = mark - crew.done
-        ending = record.add(column, length, crew.advance(length))
-        if stop is not None and mark < steps:
-            ending |= _asked(stop, mark, record.at(column)) & crew.live
-        if ending.any():
-            record.ended[ending] = mark
-            crew.end(ending)
-            if mark < steps:
-                crew.compact()
-        if progress is not None:
-            progress(mark, steps)
+    places = max(members, capacity)
+    groups = groups_by_shape(program, outline(task.init, points, keys), task.data, limit, places)
+    identity = {
+        "task": task.name,
+        "data": digest(task.data),
+        "recipe": name_of(build),
+        "hyperparams": digest(points),
+        "keys": digest(jax.random.key_data(keys)),
+        "steps": steps,
+        "eval_every": every,
+        "batch_size": batch_size,
+        "layout": layout,
+        "capacity": capacity,
+        "options": repr(program.options),
+        "devices": f"{mesh.size} {mesh.devices.flat[0].platform}",
+    }
+    clock, marks = Stopwatch(), [*range(every, steps, every), steps]
+    with contextlib.nullcontext() if checkpoint is None else Saving(checkpoint, identity) as saving:
+        beginning = initial(task.init, points, keys, clock)
+        if saving is None or saving.note is None:
+            plan = arrange(
+                program,
+                beginning,
+                task.data,
+                layout=layout,
+                limit=limit,
+                places=places,
+                groups=groups,
+                clock=clock,
+            )
+        else:
+            plan = Plan(*saving.note["plan"])
+        crew = Crew(in_layout(program, plan.layout), clock, beginning, task.data, plan.size, plan.groups)
+        record = Record(members, marks)
+        if saving is not None and saving.note is not None:
+            _take_up(saving, saving.note, crew, record, stop)
+        _train(crew, record, plan, stop, saving, progress)
+        scores = crew.score(task.test) if test else {}
+        states = crew.result()
     out = np.isnan(record.validation["loss"][:, -1])
-    scores = crew.score(task.test) if test else {}
     return History(
         steps=np.array(marks),
         train_loss=record.train_loss,
@@ -204,10 +219,53 @@ def run_population(
         compilations=clock.compilations,
         layout=plan.layout,
         trial=plan.trial,
-        memory_bytes=crew.bytes,
+        memory_bytes=plan.bytes,
         groups=plan.groups,
-        states=crew.result(),
+        states=states,
     )
+
+
+def _train(
+    crew: Crew, record: Record, plan: Plan, stop: Stop | None, saving: Saving | None, progress: Progress | None
+) -> None:
+    """From evaluation to evaluation, until the last step or until nobody trains."""
+    last = record.marks[-1]
+    for column, mark in enumerate(record.marks):
+        if mark <= crew.done:
+            continue
+        if not crew.live.any():
+            break
+        ending = record.add(column, mark - crew.done, crew.advance(mark - crew.done))
+        if stop is not None and mark < last:
+            ending |= _asked(stop, mark, record.at(column)) & crew.live
+        if ending.any():
+            record.end(ending, mark)
+            crew.end(ending)
+            if mark < last:
+                crew.compact()
+        if saving is not None:
+            crew.fetch()
+            saving.hold(Whole(mark, {"states": crew.states, **record.arrays()}, _note(crew, record, plan)))
+        if progress is not None:
+            progress(mark, last)
+    if progress is not None and crew.done < last:
+        progress(last, last)
+
+
+def _note(crew: Crew, record: Record, plan: Plan) -> dict[str, Any]:
+    groups = [group.tolist() for group in crew.groups]
+    return {"plan": list(plan), "size": crew.size, "groups": groups, "metrics": list(record.validation)}
+
+
+def _take_up(saving: Saving, note: dict[str, Any], crew: Crew, record: Record, stop: Stop | None) -> None:
+    """Puts crew and record where a checkpoint has them; a hook that remembers sees what it saw."""
+    record.expect(note["metrics"])
+    found = saving.restore({"states": crew.states, **record.arrays()})
+    crew.take_up(found.pop("states"), saving.step, note["size"], note["groups"], found["ended"] == 0)
+    record.load(found)
+    for column, mark in enumerate(record.marks):
+        if stop is not None and mark <= crew.done and mark < record.marks[-1]:
+            _asked(stop, mark, record.at(column))
 
 
 def _asked(stop: Stop, step: int, validation: dict[str, np.ndarray]) -> Bool[np.ndarray, " members"]:

@@ -89,7 +89,6 @@ class Beginning(NamedTuple):
 class Pieces(NamedTuple):
     """A program compiled for so many places, and the bytes of a device that it needs."""
 
-    start: Any
     advance: Any
     validate: Any
     bytes: int
@@ -102,26 +101,45 @@ def compile_pieces(program: Program, places: int, beginning: Beginning, data: Py
       beginning: of members, however many: shapes are read.
       data: the task's, likewise.
     """
-
-    def placed(tree: PyTree, spec: Any) -> PyTree:
-        sharding = NamedSharding(program.mesh, spec)
-        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
-
-    seats = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((places, *leaf.shape[1:]), leaf.dtype), beginning)
-    seats, data, steps = placed(seats, MEMBER), placed(data, SHARED), placed(np.int32(0), SHARED)
-    states = jax.eval_shape(program.start(), *seats)
-    states = placed(states._replace(step=None), MEMBER)._replace(step=placed(states.step, SHARED))
-    start = clock.compile(program.start(), *seats)
+    _, states = shapes(program, places, beginning)
+    data, steps = _placed(program, data, SHARED), _placed(program, np.int32(0), SHARED)
     advance = clock.compile(program.advance(), states, data, steps)
     validate = clock.compile(program.validate(), states.params, states.key, data)
-    # States and data stay where they are when the others run.
+    # States and data stay where they are when members are validated.
     resident, stretch = memory.of_program(advance)
-    return Pieces(start, advance, validate, resident + max(stretch, memory.of_program(validate)[1]))
+    return Pieces(advance, validate, resident + max(stretch, memory.of_program(validate)[1]))
+
+
+def compile_start(program: Program, places: int, beginning: Beginning, clock: Stopwatch) -> int:
+    """Compiles the start for a number of places; returns the bytes of a device that it needs."""
+    return sum(memory.of_program(clock.compile(program.start(), *shapes(program, places, beginning)[0])))
+
+
+def shapes(program: Program, places: int, beginning: Beginning) -> tuple[Beginning, TrainState]:
+    """What the start takes and returns for a number of places: shapes, dtypes and shardings."""
+    seats = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((places, *leaf.shape[1:]), leaf.dtype), beginning)
+    seats = _placed(program, seats, MEMBER)
+    states = jax.eval_shape(program.start(), *seats)
+    clockless = _placed(program, states._replace(step=None), MEMBER)
+    return seats, clockless._replace(step=_placed(program, states.step, SHARED))
+
+
+def _placed(program: Program, tree: Any, spec: Any) -> Any:
+    sharding = NamedSharding(program.mesh, spec)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
 
 def put(mesh: Mesh, tree: PyTree, specs: Any) -> PyTree[Array]:
     """The arrays on the devices: ``MEMBER`` spreads the leading axis, ``SHARED`` gives every device all."""
     return jax.device_put(tree, jax.tree.map(functools.partial(NamedSharding, mesh), specs))
+
+
+def outline(init: Callable[..., Any], hyperparams: PyTree, keys: Array) -> Beginning:
+    """The shapes of what :func:`initial` returns; nothing is compiled."""
+    one = jax.ShapeDtypeStruct((), keys.dtype)
+    params, _ = jax.eval_shape(_start_of_one(init), one)
+    params, key = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*keys.shape, *leaf.shape), leaf.dtype), (params, one))
+    return Beginning(params, hyperparams, key)
 
 
 def initial(init: Callable[..., Any], hyperparams: PyTree, keys: Array, clock: Stopwatch) -> Beginning:

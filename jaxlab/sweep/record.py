@@ -1,5 +1,8 @@
 """What a population has shown so far."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,6 +15,10 @@ from jaxlab.train.evaluate import diverged
 class Record:
     """Results by member and evaluation, NaN where there are none.
 
+    Args:
+      members: how many.
+      marks: the steps of the evaluations.
+
     Attributes:
       train_loss: of the steps since the evaluation before.
       validation: by metric.
@@ -19,15 +26,17 @@ class Record:
       ended: the step where a member ended; 0 while it lives.
     """
 
+    marks: list[int]
     train_loss: Float[np.ndarray, "members evaluations"]
     validation: dict[str, Float[np.ndarray, "members evaluations"]]
     skipped: Int[np.ndarray, " members"]
     ended: Int[np.ndarray, " members"]
 
-    def __init__(self, members: int, evaluations: int) -> None:
-        self._shape = members, evaluations
+    def __init__(self, members: int, marks: list[int]) -> None:
+        self.marks = marks
+        self._shape = members, len(marks)
         self.train_loss, self.validation = self._nothing(), {}
-        self.skipped, self.ended = np.zeros(members, int), np.zeros(members, int)
+        self.skipped, self.ended = np.zeros(members, np.int32), np.zeros(members, np.int32)
 
     def add(self, column: int, steps: int, seen: list[Seen]) -> Bool[np.ndarray, " members"]:
         """Takes down a stretch of so many steps; returns which members have diverged in it."""
@@ -45,9 +54,26 @@ class Record:
         self.skipped = skipped
         return lost
 
+    def end(self, members: Bool[np.ndarray, " members"], step: int) -> None:
+        """These have ended."""
+        self.ended = np.where(members, np.int32(step), self.ended)
+
     def at(self, column: int) -> dict[str, Float[np.ndarray, " members"]]:
         """Every metric at one evaluation."""
         return {name: table[:, column].copy() for name, table in self.validation.items()}
+
+    def arrays(self) -> dict[str, Any]:
+        """All of it, to be saved."""
+        return {name: getattr(self, name) for name in ("train_loss", "validation", "skipped", "ended")}
+
+    def expect(self, metrics: list[str]) -> None:
+        """Makes room for metrics that a saved record has."""
+        self.validation = {name: self._nothing() for name in metrics}
+
+    def load(self, arrays: Mapping[str, Any]) -> None:
+        """Takes over what was saved."""
+        for name, value in arrays.items():
+            setattr(self, name, value)
 
     def _nothing(self) -> Float[np.ndarray, "members evaluations"]:
         return np.full(self._shape, np.nan, hyper.arithmetic_dtype())

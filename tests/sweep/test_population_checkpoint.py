@@ -1,0 +1,116 @@
+"""A population that was killed goes on with the same bits."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxlab.optimizers import Recipe
+from jaxlab.sweep import population as engine
+from jaxlab.sweep import run_population, saving, seed_keys
+from jaxlab.sweep.devices import member_mesh
+
+ARGUMENTS = {"steps": 40, "eval_every": 10, "test": True}
+RATES = np.append(np.geomspace(1e-3, 0.1, 7), 1e9)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_devices():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "member_mesh", lambda members: member_mesh(min(members, 2)))
+        yield
+
+
+class Halving:
+    """A hook with a memory: ends the worse half of those it has seen alive, the second time it is asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self, step, validation):
+        self.asked += 1
+        scores = np.nan_to_num(validation["mse"], nan=np.inf)
+        return (scores >= np.sort(scores)[3]) & (self.asked == 2)
+
+
+def trained(**change):
+    arguments = ARGUMENTS | {"hyperparams": {"learning_rate": RATES}, "stop": Halving()} | change
+    return run_population("line", Recipe("adam").build, keys=seed_keys(range(8)), **arguments)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return trained()
+
+
+def killed_at(mark, error):
+    def progress(done, steps):
+        if done == mark:
+            raise error
+
+    return progress
+
+
+def assert_same_bits(found, wanted):
+    def of(history):
+        keys = jax.random.key_data(history.states.key)
+        results = history.train_loss, history.validation, history.test, history.skipped, history.ended
+        return results, history.states._replace(key=keys)
+
+    jax.tree.map(np.testing.assert_array_equal, of(found), of(wanted))
+
+
+@pytest.mark.parametrize("mark", [10, 20, 30, 40])
+def test_killed_after_an_evaluation_it_goes_on_with_the_same_bits(whole, tmp_path, monkeypatch, mark):
+    """After the second, half have ended and places have halved."""
+    monkeypatch.setattr(saving, "SECONDS", 0.0)
+    folder, told = tmp_path / "way", []
+    with pytest.raises(OSError, match="killed"):
+        trained(checkpoint=folder, progress=killed_at(mark, OSError("killed")))
+    found = trained(checkpoint=folder, progress=lambda done, steps: told.append(done))
+    assert told == [done for done in (10, 20, 30, 40) if done > mark]
+    assert_same_bits(found, whole)
+    assert not folder.exists()
+
+
+def test_an_interrupted_population_has_saved_its_last_evaluation(whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        trained(checkpoint=tmp_path, progress=killed_at(20, KeyboardInterrupt()))
+    told = []
+    assert_same_bits(trained(checkpoint=tmp_path, progress=lambda done, steps: told.append(done)), whole)
+    assert told == [30, 40]
+
+
+def test_groups_go_on_as_well(whole, tmp_path):
+    limit = whole.memory_bytes - 1
+    with pytest.raises(KeyboardInterrupt):
+        trained(checkpoint=tmp_path, memory=limit, progress=killed_at(10, KeyboardInterrupt()))
+    found = trained(checkpoint=tmp_path, memory=limit)
+    assert found.groups == 2
+    assert_same_bits(found, trained(memory=limit))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 50}, r"another population, of steps = 40: accepted is 50"),
+        ({"batch_size": 16}, "of batch_size = 32: accepted is 16"),
+        ({"hyperparams": {"learning_rate": 0.1}}, "of hyperparams = "),
+    ],
+)
+def test_another_population_is_refused(tmp_path, change, message):
+    with pytest.raises(KeyboardInterrupt):
+        trained(checkpoint=tmp_path, progress=killed_at(10, KeyboardInterrupt()))
+    with pytest.raises(ValueError, match=message):
+        trained(checkpoint=tmp_path, **change)
+
+
+def test_what_else_is_in_the_folder_stays(whole, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    assert_same_bits(trained(checkpoint=tmp_path), whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "population").write_text("")
+    with pytest.raises(ValueError, match="is a file"):
+        trained(checkpoint=tmp_path)

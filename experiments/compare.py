@@ -33,7 +33,7 @@ from jaxlab import report, schedules, sweep, tasks, verdict
 from jaxlab.core import hyper
 from jaxlab.core.space import grid
 from jaxlab.optimizers import Recipe
-from jaxlab.sweep import Storage, use_every_core
+from jaxlab.sweep import Storage, sample, use_every_core
 
 DEFAULT = ("sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw", "adafactor", "lion")
 Board = Literal["one-knob", "full"]
@@ -167,8 +167,6 @@ def points_of(recipe: Recipe, config: Config) -> tuple[dict[str, list[float]], i
         )
     space = recipe.info.search_space
     if config.board == "full":
-        from jaxlab.sweep.sampler import sample  # noqa: PLC0415
-
         return {name: values.tolist() for name, values in sample(space, points, "halton", config.seed).items()}, 0
     extra = budget.extra_of(points)
     return {"learning_rate": grid(space["learning_rate"], points - extra)}, extra

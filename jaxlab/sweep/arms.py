@@ -17,7 +17,7 @@ from jaxtyping import Float
 from jaxlab.sweep.population import History, run_population
 from jaxlab.sweep.protocol import Arm, Protocol, identity_of, places_of
 from jaxlab.sweep.storage import Finished, Stage, Storage
-from jaxlab.sweep.tuning import Tuning, best_row, choose, count_of, second_look, seed_keys
+from jaxlab.sweep.tuning import Tuning, best_row, choose, count_of, scale_of, second_look, seed_keys
 
 POLL_SECONDS = 0.5
 Point = Mapping[str, float]
@@ -173,7 +173,8 @@ class _Run:
         rows = np.array([_numbers(finished[i].result["validation"]) for i in first])
         best = best_row(rows, higher_is_better=self.arm.task.higher_is_better)
         found = {}
-        for i, value in enumerate(second_look(values, best, self.arm.extra)):
+        scale = (self.arm.space or {}).get(parameter) or scale_of(values)
+        for i, value in enumerate(second_look(scale, values, best, self.arm.extra)):
             try:
                 self.arm.build({**self.arm.hyperparams, parameter: value})
             except ValueError:

@@ -1,7 +1,6 @@
 """Choosing hyperparameters by validation over several seeds."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxlab.core import hyper
+from jaxlab.core.space import Distribution, LogUniform, Uniform, beyond
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep.population import History, Progress, run_population
 from jaxlab.tasks import as_task
@@ -141,35 +141,34 @@ def choose(
     )
 
 
-def second_look(values: Sequence[float], best: int, count: int) -> list[float]:
+def second_look(distribution: Distribution, values: Sequence[float], best: int, count: int) -> list[float]:
     """More values where the first ones point to: beyond an end that is best, else between the best's neighbours.
 
-    On the values' own scale: by factors where all are above 0, else by differences.
-
     Args:
+      distribution: says the scale, on which the new values are evenly spaced.
       values: ascending, at least two.
       best: index of the best.
       count: how many.
 
-    >>> [round(value, 6) for value in second_look([0.01, 0.1, 1.0], 2, 2)], second_look([1.0, 4.0, 16.0], 1, 2)
-    ([10.0, 100.0], [2.0, 8.0])
+    >>> rates = LogUniform(1.0, 16.0)
+    >>> second_look(rates, [1.0, 4.0, 16.0], 2, 2), second_look(rates, [1.0, 4.0, 16.0], 1, 2)
+    ([64.0, 256.0], [2.0, 8.0])
     """
-    grows = min(values) > 0
-    scale = np.log(values) if grows else np.asarray(values, np.float64)
-    if best == 0:
-        found = scale[0] - (scale[1] - scale[0]) * np.arange(1, count + 1)
-    elif best == len(values) - 1:
-        found = scale[-1] + (scale[-1] - scale[-2]) * np.arange(1, count + 1)
+    if best in (0, len(values) - 1):
+        found = beyond(distribution, values, "low" if best == 0 else "high", count)
     else:
-        above = count // 2
-        found = np.concatenate(
-            [
-                np.linspace(scale[best - 1], scale[best], count - above + 2)[1:-1],
-                np.linspace(scale[best], scale[best + 1], above + 2)[1:-1],
-            ]
-        )
+        low, middle, high = (distribution.to_unit(values[best + i]) for i in (-1, 0, 1))
+        below, above = count - count // 2, count // 2
+        places = [*np.linspace(low, middle, below + 2)[1:-1], *np.linspace(middle, high, above + 2)[1:-1]]
+        found = [distribution.from_unit(float(place)) for place in places]
     # What is met again after a logarithm shall be the number that one writes.
-    return sorted(float(f"{math.exp(value) if grows else value:.12g}") for value in found)
+    return sorted(float(f"{value:.12g}") for value in found)
+
+
+def scale_of(values: Sequence[float]) -> Distribution:
+    """Factors for values above 0, differences for others: the scale where nobody has said."""
+    kind = LogUniform if min(values) > 0 else Uniform
+    return kind(min(values), max(values))
 
 
 def best_row(scores: Float[np.ndarray, "rows seeds"], *, higher_is_better: bool) -> int:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from jaxlab import tasks
+from jaxlab.core.space import OneMinusLog
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep import tune
-from jaxlab.sweep.tuning import best_row, check_points, choose, second_look
+from jaxlab.sweep.tuning import best_row, check_points, choose, scale_of, second_look
 
 
 def chosen(values, scores, **options):
@@ -55,7 +56,12 @@ def test_of_several_hyperparameters_trials_keep_their_order_and_the_first_is_jud
     ],
 )
 def test_a_second_look_goes_where_the_first_points_to_on_the_values_scale(values, best, count, expected):
-    np.testing.assert_allclose(second_look(values, best, count), expected, rtol=1e-11)
+    np.testing.assert_allclose(second_look(scale_of(values), values, best, count), expected, rtol=1e-11)
+
+
+def test_a_second_look_at_betas_halves_the_distance_from_one():
+    found = second_look(OneMinusLog(0.9, 0.999), [0.9, 0.99, 0.999], 2, 1)
+    np.testing.assert_allclose(found, [0.9999], rtol=1e-11)
 
 
 def test_a_diverged_seed_loses_to_any_mean():

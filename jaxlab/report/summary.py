@@ -9,7 +9,7 @@ from jaxlab.report.table import number, table
 
 
 def summary(places: Sequence[tuple[Place, str]]) -> Html | None:
-    """Every study with its task, its leader and its verdict; nothing for fewer than two.
+    """Every study with its verdict, its leader and its task; nothing for fewer than two.
 
     Args:
       places: the studies, each with the identifier of its part of the page.
@@ -24,12 +24,12 @@ def summary(places: Sequence[tuple[Place, str]]) -> Html | None:
         row = el(
             "tr",
             el("th", name, scope="row"),
-            el("td", study["task"]["name"]),
-            number(f"{steps_of(study):,}"),
+            el("td", study["verdict"], class_="long sentence"),
             el("td", best["name"]),
             number(f"{measure.value(finished_mean(best))} {measure.name}", place.arm(best, "report.mean")),
-            el("td", study["verdict"], class_="long"),
+            el("td", study["task"]["name"]),
+            number(f"{steps_of(study):,}"),
         )
         rows.append(row)
-    head = ["Study", "Task", "Steps", "First", "On test data", "Verdict"]
+    head = ["Study", "Verdict", "First", "On test data", "Task", "Steps"]
     return el("section", el("h2", "The studies"), table(head, rows, "Every study of this page and its verdict."))

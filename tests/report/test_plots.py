@@ -150,8 +150,8 @@ def test_plots_that_would_be_empty_are_left_out(study):
 
 
 def test_every_trial_is_in_every_slice(study):
-    results = check(study(arms=2, board="full", rates=16))
-    figure = slices(results)
+    results = study(arms=2, board="full", rates=16)
+    figure = slices(check(results))
     assert figure is not None
     arm = results["arms"][1]
     means = 100 * np.array(arm["tuning"]["validation"], float).mean(axis=1)
@@ -177,10 +177,10 @@ def test_one_hyperparameter_has_curves_and_several_have_slices(study):
 
 
 def test_best_of_k_is_drawn_from_the_file(study):
-    results = check(study(arms=2, board="one-knob"))
+    results = study(arms=2, board="one-knob")
     results["arms"][0]["measures"]["best_of"] = [None, 0.8, 0.9, 0.95]
     results["arms"][1]["measures"]["best_of"] = [0.7, 0.85, 0.9, 0.92]
-    figure = best_of(results)
+    figure = best_of(check(results))
     assert figure is not None
     sgd, momentum = figure.axes[0].lines[:2]
     np.testing.assert_allclose(sgd.get_ydata(), [np.nan, 80.0, 90.0, 95.0])
@@ -188,14 +188,14 @@ def test_best_of_k_is_drawn_from_the_file(study):
     assert sgd.get_xdata().tolist() == [1, 2, 3, 4]
     for arm in results["arms"]:
         arm["measures"]["best_of"] = [None] * 4
-    assert best_of(results) is None
+    assert best_of(check(results)) is None
 
 
 def test_an_arm_that_never_finished_has_a_cross_in_best_of_k(study):
-    results = check(study(arms=2, board="one-knob"))
+    results = study(arms=2, board="one-knob")
     results["arms"][0]["measures"]["best_of"] = [None, None]
     results["arms"][1]["measures"]["best_of"] = [0.7, 0.8]
-    figure = best_of(results)
+    figure = best_of(check(results))
     assert figure is not None
     assert [line.get_marker() for line in figure.axes[0].lines].count("x") == 1
 

@@ -51,11 +51,11 @@ def test_what_a_file_may_tell_is_told(study):
 
 
 def test_a_full_board(study):
-    results = check(study(arms=2, board="full"))
+    results = study(arms=2, board="full")
     tuning = results["arms"][1]["tuning"]
     tuning["edges"], tuning["widened"] = ["learning_rate", "weight_decay"], 2
     results["power"]["difference"], results["program"]["trial"], results["program"]["layout"] = None, None, "vmap"
-    said = words(results)
+    said = words(check(results))
     assert (
         "trials, each a value of every learning rate, b1, b2, weight decay or smoothing that it has"
         in (words(check(study(arms=2, board="full")))["Tuning"])

@@ -16,7 +16,8 @@ processes may work on one: each takes rounds that nobody works on, and all end w
 killed goes on with --resume DIR and ends with the results that it would have had.
 
 Writes recipe.json (for experiments.train --recipe, or jaxlab.optimizers.load_recipe), results.json, report.html and
-the plots. On two CPU cores the default (digits, an MLP, 32 trials of 1,000 steps) takes about a minute.
+the plots. On two CPU cores the default (digits, an MLP, 32 trials of 1,000 steps) takes half a minute, most of it
+compiling.
 """
 
 import contextlib

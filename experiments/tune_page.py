@@ -7,8 +7,7 @@ import numpy as np
 from jaxlab import report, tasks, verdict
 from jaxlab.core.space import Distribution, LogUniform, OneMinusLog, SearchSpace
 from jaxlab.report.sections import Chart, Number, Section, Series, Table
-from jaxlab.sweep.search import Search, Trial, best_of
-from jaxlab.sweep.tuning import best_row
+from jaxlab.sweep.search import Search, Trial, best_of, rank_of
 from jaxlab.verdict.measure import enumerate_words
 
 SHOWN = 10
@@ -32,8 +31,7 @@ def chosen_of(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -> t
             best.append((search, trial))
     if not best:
         return None
-    scores = np.stack([trial.scores for _, trial in best])
-    return best[best_row(scores, higher_is_better=searches[0].task.higher_is_better)]
+    return min(best, key=lambda one: rank_of(one[1], higher_is_better=one[0].task.higher_is_better)[:2])
 
 
 def best_so_far(trials: Sequence[Trial], search: Search) -> list[float | None]:
@@ -198,19 +196,20 @@ def _went(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -> Secti
 def _best_trials(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -> Table:
     task = searches[0].task
     measure = measure_of(task)
-    sign = -1 if task.higher_is_better else 1
     whole = [
-        (sign * trial.value, trial.point, search, trial)
+        (rank_of(trial, higher_is_better=task.higher_is_better), search, trial)
         for search, trials in zip(searches, tried, strict=True)
         for trial in trials
         if trial.value is not None and trial.steps == search.steps
     ]
     names = list(dict.fromkeys(name for search in searches for name in search.space))
     rows: list[list[str | float | None]] = []
-    for rank, (_, point, search, trial) in enumerate(sorted(whole, key=lambda one: one[:2])[:SHOWN], 1):
+    for rank, (_, search, trial) in enumerate(sorted(whole, key=lambda one: one[0])[:SHOWN], 1):
         spread = f"{measure.value(trial.scores.min())} to {measure.value(trial.scores.max())}"
         given = [f"{trial.values[name]:.3g}" if name in trial.values else None for name in names]
-        rows.append([str(rank), search.recipe.optimizer, str(point + 1), *given, measure.value(trial.value), spread])
+        rows.append(
+            [str(rank), search.recipe.optimizer, str(trial.point + 1), *given, measure.value(trial.value), spread]
+        )
     columns = ["rank", "optimizer", "trial", *(name.replace("_", " ") for name in names)]
     return {
         "title": f"The best trials, mean validation {measure.name} over the selection seeds",

@@ -116,9 +116,9 @@ class SuccessiveHalving:
 class Patience:
     """Ends a member whose metric has not improved for some evaluations.
 
-    What it knows of the past is what it was called with. Called at a step that is not above the last one, as
-    when a population begins anew or goes on from a checkpoint, it forgets everything from that step on; to fill in what
-    another process saw, call it with each past evaluation in turn.
+    What it knows of the past is what it was called with. Called at a step that is not above the last one, as when a
+    population begins anew, it forgets everything from that step on. A population that goes on from a checkpoint calls
+    it with each past evaluation in turn, so it ends the same members in whatever process.
 
     Args:
       metric: the name in ``validation``.

@@ -22,7 +22,7 @@ from jaxlab.sweep.protocol import fingerprint
 from jaxlab.sweep.pruning import SuccessiveHalving
 from jaxlab.sweep.sampler import propose, sample
 from jaxlab.sweep.storage import Finished, Stage
-from jaxlab.sweep.tuning import best_row, seed_keys
+from jaxlab.sweep.tuning import seed_keys
 from jaxlab.tasks import Task
 from jaxlab.train.data import check_length
 
@@ -265,9 +265,14 @@ def best_of(trials: Sequence[Trial], steps: int, *, higher_is_better: bool) -> T
     None where every run of every trial diverged.
     """
     whole = [trial for trial in trials if trial.steps == steps and np.isfinite(trial.scores).any()]
-    if not whole:
-        return None
-    return whole[best_row(np.stack([trial.scores for trial in whole]), higher_is_better=higher_is_better)]
+    return min(whole, key=lambda trial: rank_of(trial, higher_is_better=higher_is_better), default=None)
+
+
+def rank_of(trial: Trial, *, higher_is_better: bool) -> tuple[int, float, int]:
+    """What orders trials, the best first; means that agree to six digits are a tie."""
+    there = trial.scores[np.isfinite(trial.scores)]
+    mean = float(f"{there.mean():.6g}") if there.size else np.inf
+    return trial.scores.size - there.size, -mean if higher_is_better else mean, trial.point
 
 
 def _told(trial: Trial) -> dict[str, Any]:

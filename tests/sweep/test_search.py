@@ -173,6 +173,16 @@ def test_diverged_trials_have_no_value_and_are_chosen_last():
     assert best_of(trials[3:], 40, higher_is_better=True) is None
 
 
+def test_means_that_differ_in_rounding_alone_are_a_tie_and_go_to_the_first():
+    def trial(point, *scores):
+        return Trial(point, {}, np.array(scores), 40, {}, "vmap")
+
+    first, second = trial(0, 0.9791666865, 0.9895833135), trial(1, 0.9756944180, 0.9930555821)
+    assert second.value != first.value
+    for higher in (True, False):
+        assert best_of([first, second], 40, higher_is_better=higher) is first
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -30,8 +30,8 @@ def _tuning(study: Study) -> str:
     if not done:
         return "None: the recipe's numbers were given."
     names = enumerate_words(list(dict.fromkeys(name.replace("_", " ") for x in done for name in points_of(x))), "or")
-    first = [len(tuning["values"]) - tuning.get("widened", 0) for tuning in done]
-    budgets = sorted({count * len(tuning["seeds"]) for count, tuning in zip(first, done, strict=True)})
+    counts = [len(tuning["values"]) for tuning in done]
+    budgets = sorted({count * len(tuning["seeds"]) for count, tuning in zip(counts, done, strict=True)})
     tried = f"trials, each a value of every {names} that it has" if is_full(study) else f"values of its {names}"
     board = {
         "one-knob": " All other numbers are as published.",
@@ -39,7 +39,7 @@ def _tuning(study: Study) -> str:
     }.get(study.get("board", ""), "")
     if len(budgets) == 1:
         said = (
-            f"Every arm had the same budget: {first[0]} {tried}, each trained with selection "
+            f"Every arm had the same budget: {counts[0]} {tried}, each trained with selection "
             f"{seeds_in_words(done[0]['seeds'])}, {budgets[0]} runs in all.{board}"
         )
     else:
@@ -47,7 +47,10 @@ def _tuning(study: Study) -> str:
     said += " The trial with the best mean on validation data was kept; one with a diverged run only if all had some."
     widened = [f"{arm['name']} ({count})" for arm in study["arms"] if (count := tuning_of(arm).get("widened", 0))]
     if widened:
-        said += f" The best lay at an edge, so more values beyond it were tried, of {enumerate_words(widened)}."
+        said += (
+            " Where the best of the first values lay at an edge, the last ones went beyond it: of "
+            f"{enumerate_words(widened)}."
+        )
     edges = [
         f"{arm['name']} ({enumerate_words([name.replace('_', ' ') for name in at_edges(tuning_of(arm))])})"
         for arm in study["arms"]

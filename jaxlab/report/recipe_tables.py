@@ -35,12 +35,12 @@ def _tuned(arm: Arm, place: Place) -> tuple[Html, Html, Html]:
     tuning, best = tuning_of(arm), chosen_trial(arm)
     points = points_of(tuning)
     widened = tuning.get("widened", 0)
-    more = f" ({widened} added)" if widened else ""
+    more = f" ({widened} beyond)" if widened else ""
     values = {name: float(x[best]) for name, x in points.items()} | {tuning["parameter"]: tuning["chosen"]}
     chosen = [f"{name.replace('_', ' ')} = {short(value)}" for name, value in values.items()]
     tried = [f"{short(float(x.min()))} to {short(float(x.max()))}" for x in points.values()]
     return (
-        el("td", f"{len(tuning['values'])}{more}", title="added: beyond the range that the search began with"),
+        el("td", f"{len(tuning['values'])}{more}", title="beyond: outside the range that the search began with"),
         el("td", _lines(chosen), not_tuned(arm), title=place.arm(arm, "hyperparams")),
         el("td", _lines(tried)),
     )

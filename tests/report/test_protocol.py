@@ -60,7 +60,7 @@ def test_a_full_board(study):
         "trials, each a value of every learning rate, b1, b2, weight decay or smoothing that it has"
         in (words(check(study(arms=2, board="full")))["Tuning"])
     )
-    assert "more values beyond it were tried, of momentum (2)" in said["Tuning"]
+    assert "the last ones went beyond it: of momentum (2)" in said["Tuning"]
     assert "Not tuned: momentum (learning rate and weight decay)" in said["Tuning"]
     assert "paired differences, is found" in said["Power"]
     assert "all at once (as asked for)" in said["Program"]

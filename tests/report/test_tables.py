@@ -139,7 +139,7 @@ def test_recipes_of_several_hyperparameters(study):
     arm["tuning"]["widened"] = 2
     table = recipes(place_of(results))
     momentum = row(table, "momentum")
-    assert momentum[2] == "8 (2 added)"
+    assert momentum[2] == "8 (2 beyond)"
     points = arm["tuning"]["points"]
     best = list(points["learning_rate"]).index(arm["tuning"]["chosen"])
     assert f"b2 = {points['b2'][best]:.3g}" in momentum[3]

@@ -105,6 +105,8 @@ def run_arms(
                 layout = run.layout
         if not moved:
             time.sleep(POLL_SECONDS)  # what is left is in other hands
+    if checkpoints is not None and checkpoints.is_dir() and not any(checkpoints.iterdir()):
+        checkpoints.rmdir()
     return [run.outcome() for run in runs]
 
 

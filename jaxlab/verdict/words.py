@@ -130,7 +130,8 @@ def _best(best: str, mean: str, wins: list[Comparison], measure: Measure, level:
     size = _size(nearest, measure, level)
     if len(wins) == 1:
         return f"{head} {nearest.b} by {size}."
-    return f"{head} all {len(wins)} others. The nearest is {nearest.b}, behind by {size}."
+    others = "both others" if len(wins) == 2 else f"all {len(wins)} others"
+    return f"{head} {others}. The nearest is {nearest.b}, behind by {size}."
 
 
 def _not_best(best: str, mean: str, beaten: list[str], rest: list[Comparison], measure: Measure, noun: str) -> str:

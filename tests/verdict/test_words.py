@@ -57,7 +57,7 @@ def test_equivalent():
 
 def test_best_of_all():
     text = said({"sgd": SGD, "adam": ADAM, "worst": [x - 0.1 for x in SGD]})
-    assert text.startswith("adam is best on test accuracy with 97.20%: better than all 2 others. The nearest is sgd, ")
+    assert text.startswith("adam is best on test accuracy with 97.20%: better than both others. The nearest is sgd, ")
 
 
 def test_nobody_is_best():

@@ -71,8 +71,10 @@ class Database:
         if sqlite:
             self._check_file(Path(str(parsed.database)))
         # Optuna itself asks five times for a new trial.
-        connect = {"timeout": PATIENCE / 5} if sqlite else {"connect_timeout": int(PATIENCE)}
-        options = {"connect_args": connect, "pool_pre_ping": not sqlite}
+        if sqlite:  # A file is opened for each transaction, so that none is left open.
+            options = {"connect_args": {"timeout": PATIENCE / 5}, "poolclass": sqlalchemy.NullPool}
+        else:
+            options = {"connect_args": {"connect_timeout": int(PATIENCE)}, "pool_pre_ping": True}
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna formats its URLs.
         try:
             return self._ask(lambda: RDBStorage(template, engine_kwargs=options))

@@ -61,7 +61,13 @@ def place(request):
 
 def trials(url, name="tune"):
     """What Optuna itself reads."""
-    return optuna.load_study(study_name=name, storage=url).get_trials()
+    return by_optuna(url, name).get_trials()
+
+
+def by_optuna(url, name="tune"):
+    """Optuna's study, begun if there is none."""
+    kept = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": sqlalchemy.NullPool})
+    return optuna.create_study(study_name=name, storage=kept, load_if_exists=True, direction="maximize")
 
 
 def dead():
@@ -153,7 +159,7 @@ def test_optuna_shows_the_space(url):
     assert first.distributions["learning_rate"] == optuna.distributions.FloatDistribution(1e-3, 1e-1, log=True)
     assert second.distributions["learning_rate"] == optuna.distributions.FloatDistribution(1e-3, 0.3, log=True)
     assert first.distributions["batch"] == optuna.distributions.CategoricalDistribution((32, 64))
-    assert optuna.load_study(study_name="tune", storage=url).best_value == 0.5
+    assert by_optuna(url).best_value == 0.5
     with pytest.raises(ValueError, match=r"batch = 48.0: accepted is one of 32, 64"):
         stage.claim({2: inside, 3: {**inside, "batch": 48.0}})
     with pytest.raises(ValueError, match=r"learning_rate = 0.0: accepted is a number above 0"):
@@ -163,7 +169,7 @@ def test_optuna_shows_the_space(url):
 
 def test_a_trial_added_by_hand_is_not_ours(url):
     stage = Storage(url).stage("tune", {})
-    optuna.load_study(study_name="tune", storage=url).ask()
+    by_optuna(url).ask()
     assert stage.claim(POINTS) == [0, 1, 2, 3]
     assert stage.finished() == {}
 
@@ -309,7 +315,7 @@ def test_another_direction_is_refused(place):
 
 def test_a_study_without_identity_was_left_by_one_who_was_killed(url, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    optuna.create_study(study_name="tune", storage=url)
+    by_optuna(url)
     Storage(url).stage("tune", {"steps": 1})
     with pytest.raises(ValueError, match="steps = 1, here it is 2"):
         Storage(url).stage("tune", {"steps": 2})

@@ -107,11 +107,13 @@ class Crew:
     def compact(self) -> None:
         """Closes places that the living do not need: whole groups first, then half of the places, and half again.
 
-        Sizes are the first one halved so and so many times, so few executables serve whoever ends when.
+        Sizes are the first one halved so and so many times, so few executables serve whoever ends when. Places
+        that were spare from the beginning are no reason to compile another size.
         """
         alive, devices = np.flatnonzero(self.live), self.program.mesh.size
+        seated = sum(map(len, self.groups))
         groups, size = -(-len(alive) // (self.size * devices)), self.size
-        while groups == 1 and size > 1 and len(alive) <= size // 2 * devices:
+        while groups == 1 and size > 1 and 2 * len(alive) <= seated and len(alive) <= size // 2 * devices:
             size //= 2
         if groups and (groups, size) != (len(self.groups), self.size):
             self.fetch()

@@ -70,6 +70,8 @@ def seconds_per_step(stretch: Callable[[int], object]) -> float:
     once = seconds(1)
     if once > 5 * SHORT:
         return once
+    # One step alone is soon disturbed: by the least of three the stretches are made long enough.
+    once = min(once, seconds(1), seconds(1))
     steps = max(1, round(SHORT / once))
     return statistics.median(seconds(steps) for _ in range(3))
 

@@ -74,6 +74,16 @@ def test_places_halve_and_no_other_size_is_compiled(halved):
     assert again.ended.tolist() == [20] * 5 + [30] * 2 + [50]
 
 
+def test_spare_places_are_no_reason_to_compile(whole):
+    """Three members in eight places: when one ends the others stay, when two have ended places halve to those known."""
+    arguments = {"capacity": 8, "stop": lambda step, validation: np.arange(3) == step // 10 - 1}
+    build, keys = Recipe("sgd").build, seed_keys(range(3))
+    found = run_population("line", build, {"learning_rate": RATES[:3]}, keys, **(ARGUMENTS | arguments | {"steps": 20}))
+    assert found.compilations == 0
+    assert found.ended.tolist() == [10, 20, 20]
+    np.testing.assert_allclose(found.test["mse"][1:], trained(steps=20).test["mse"][1:3], rtol=1e-4)
+
+
 def test_the_diverged_are_lost_for_good(whole):
     """Five diverge at once; places halve once."""
     rates = np.where(np.arange(8) % 3 == 0, RATES, 1e9)

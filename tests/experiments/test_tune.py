@@ -17,6 +17,7 @@ from experiments import train, tune
 from experiments import tune_page as page
 from jaxlab import report
 from jaxlab.optimizers import load_about, load_recipe
+from jaxlab.report.results import save
 from jaxlab.sweep.search import Search, Trial, trials_of
 from jaxlab.sweep.storage import Stage, Storage
 
@@ -111,8 +112,14 @@ def test_the_page_tells_the_space_the_search_and_the_cost(complete):
     assert not (complete / "rounds").exists()
 
 
+@pytest.fixture
+def results_alone(monkeypatch):
+    """No page and no plots."""
+    monkeypatch.setattr("experiments.cli.finish", lambda results, out, console: save(results, out / "results.json"))
+
+
 @pytest.mark.parametrize("where", ["in a round", "while it is told", "in the report"])
-def test_interrupted_and_resumed_it_ends_with_the_same_results(complete, tmp_path, monkeypatch, where):
+def test_interrupted_and_resumed_it_ends_with_the_same_results(complete, tmp_path, monkeypatch, results_alone, where):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
@@ -147,7 +154,7 @@ def started(folder, *options):
     return subprocess.Popen(command, cwd=folder.parent, env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def test_killed_and_resumed_it_ends_with_the_same_results(complete, tmp_path):
+def test_killed_and_resumed_it_ends_with_the_same_results(complete, tmp_path, results_alone):
     with started(tmp_path / "out") as process:
         assert process.stdout is not None
         assert any("3 of 6 trials" in line for line in process.stdout)
@@ -157,19 +164,19 @@ def test_killed_and_resumed_it_ends_with_the_same_results(complete, tmp_path):
     assert without_times(results_of(tmp_path / "out")) == without_times(results_of(complete))
 
 
-def test_two_processes_share_one_study_and_nothing_is_lost_or_done_twice(tmp_path):
+def test_two_processes_share_one_study_and_nothing_is_lost_or_done_twice(tmp_path, results_alone):
     url = f"sqlite:///{tmp_path / 'shared.db'}"
-    changes = {"storage": url, "batch": 2, "trials": 8, "sampler": "halton", "halving": False}
-    process = started(
-        tmp_path / "one", f"--storage={url}", "--batch=2", "--trials=8", "--sampler=halton", "--no-halving"
-    )
-    tuned(tmp_path / "other", **changes)
-    process.communicate(timeout=300)
+    changes = {"storage": url, "trials": 12, "sampler": "halton"}
+    with started(tmp_path / "one", f"--storage={url}", "--trials=12", "--sampler=halton") as process:
+        assert process.stdout is not None
+        assert any("3 of 12 trials" in line for line in process.stdout)
+        tuned(tmp_path / "other", **changes)
+        process.communicate(timeout=300)
     assert process.returncode == 0
     plan = tune.prepare(dataclasses.replace(SMALL, out=tmp_path / "new", **changes))
     found = trials_of(tune.open_stages(plan)[1][0])
-    assert [trial.point for trial in found] == list(range(8))
-    assert len({trial.values["learning_rate"] for trial in found}) == 8
+    assert [trial.point for trial in found] == list(range(12))
+    assert len({trial.values["learning_rate"] for trial in found}) == 12
     one, other = (without_times(results_of(tmp_path / name)) for name in ("one", "other"))
     assert one["studies"] == other["studies"]
     assert one["verdict"] == other["verdict"]
@@ -214,7 +221,7 @@ def test_several_optimizers_are_searched_alike_and_one_is_chosen(tmp_path, monke
     assert [(one["name"], len(one["x"])) for one in series] == [("sgd", 6), ("momentum", 6)]
 
 
-def test_a_budget_plans_the_rounds_once_and_a_resumed_run_keeps_the_plan(tmp_path, monkeypatch):
+def test_a_budget_plans_the_rounds_once_and_a_resumed_run_keeps_the_plan(tmp_path, monkeypatch, results_alone):
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setattr("experiments.tune_budget.Budget._fitting", lambda self: 6)

@@ -212,9 +212,9 @@ def _chart(tests: dict[str, RangeTest]) -> Chart:
     series: list[Series] = []
     for name, test in tests.items():
         chosen = np.unique(np.linspace(0, test.rates.size - 1, POINTS).round().astype(int))
-        # Beyond twice the rate at which the last run diverged a line says nothing.
-        over = test.rates[chosen] > 2 * test.diverges.max()
-        curves = np.where(over, np.nan, test.smoothed[:, chosen])
+        # Beyond twice the rate at which the last run diverged there is nothing to see.
+        chosen = chosen[~(test.rates[chosen] > 2 * test.diverges.max())]
+        curves = test.smoothed[:, chosen]
         series.append(
             {
                 "name": name,
@@ -227,8 +227,8 @@ def _chart(tests: dict[str, RangeTest]) -> Chart:
     return {
         "name": "range-test",
         "title": "Training loss while the rate rises",
-        "caption": "Smoothed; mean over the seeds, band from the lowest to the highest. A line ends, with a cross, "
-        "where all of its runs have diverged.",
+        "caption": "Smoothed; mean over the seeds, band from the lowest to the highest. A line ends a "
+        "little after the last of its runs has diverged.",
         "x": "learning rate",
         "y": "training loss",
         "series": series,

@@ -39,8 +39,8 @@ def test_the_page_shows_the_loss_against_the_rate(out):
     assert [series["name"] for series in chart["series"]] == ["sgd", "adam"]
     assert chart["x_log"]
     sgd = chart["series"][0]
-    assert sgd["y"][-1] is None  # it has diverged
-    shown = np.array([[sgd[part][i] for part in ("low", "y", "high")] for i in range(50)])
+    assert 1.0 < sgd["x"][-1] < 10.0  # not much farther than to where it diverges
+    shown = np.array([sgd[part] for part in ("low", "y", "high")]).T
     assert (np.diff(shown) >= 0).all()
     assert (out / "plots" / "range-test.png").exists()
 

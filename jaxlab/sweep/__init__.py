@@ -5,6 +5,7 @@ from jaxlab.sweep.cost import StepCost, step_cost
 from jaxlab.sweep.devices import use_every_core
 from jaxlab.sweep.population import History, run_population
 from jaxlab.sweep.protocol import Arm, Protocol, protocol_of, recipe_arm
+from jaxlab.sweep.pruning import Patience, SuccessiveHalving
 from jaxlab.sweep.sampler import sample
 from jaxlab.sweep.storage import Storage
 from jaxlab.sweep.tuning import Tuning, seed_keys, tune
@@ -13,9 +14,11 @@ __all__ = [
     "Arm",
     "History",
     "Outcome",
+    "Patience",
     "Protocol",
     "StepCost",
     "Storage",
+    "SuccessiveHalving",
     "Tuning",
     "check_storage",
     "protocol_of",

@@ -63,6 +63,8 @@ def _columns(steps: int) -> list[tuple[str, str, Written]]:
 
 
 def _state(cost: Cost) -> str:
-    """The optimizer's whole state, and in brackets what that is for each parameter."""
-    whole = f"{quantity(cost['state_bytes'], 'B')} " if "state_bytes" in cost else ""
-    return f"{whole}({short(cost['state_bytes_per_param'])} B)"
+    """The optimizer's state, and in brackets its bytes for each parameter; those of the recipe, if not counted."""
+    whole, params = cost.get("state_bytes"), cost.get("params")
+    if whole is None or not params:
+        return f"({short(cost['state_bytes_per_param'])} B)"
+    return f"{quantity(whole, 'B')} ({short(round(whole / params, 2))} B)"

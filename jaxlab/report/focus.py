@@ -44,8 +44,8 @@ def limits(values: Float[np.ndarray, "..."], pad: float = 0.06) -> tuple[float, 
     return low - room, high + room
 
 
-def best_part(values: Float[np.ndarray, "..."], *, higher_is_better: bool) -> tuple[float, float]:
-    """Ends of an axis from the best value to three times as far from it as the median one, and a little room.
+def best_part(values: Float[np.ndarray, "..."], part: float = 0.5, *, higher_is_better: bool) -> tuple[float, float]:
+    """Ends of an axis from the best value to three times as far from it as the best part lies, and a little room.
 
     >>> low, high = best_part(np.array([1.0, 0.9, 0.8, -5.0, np.nan]), higher_is_better=True)
     >>> round(low, 3), round(high, 3)
@@ -56,5 +56,5 @@ def best_part(values: Float[np.ndarray, "..."], *, higher_is_better: bool) -> tu
     if gains.size == 0:
         return 0.0, 1.0
     best = float(gains.max())
-    worst = max(float(gains.min()), best - 3.0 * (best - float(np.median(gains))))
+    worst = max(float(gains.min()), best - 3.0 * (best - float(np.quantile(gains, 1.0 - part))))
     return limits(sign * np.array([worst, best]), pad=0.14)

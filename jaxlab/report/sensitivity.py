@@ -7,7 +7,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from jaxlab import verdict
 from jaxlab.report.focus import best_part
-from jaxlab.report.reading import at_edges, is_full, measure_of, numbers, tunings
+from jaxlab.report.reading import at_edges, first_range, is_full, measure_of, numbers, tunings
 from jaxlab.report.study import Study, Tuning
 from jaxlab.report.style import (
     DIVERGED,
@@ -57,7 +57,8 @@ def sensitivity(study: Study) -> Figure | None:
         axes = add_axes(figure, left, WIDTH - left - width, height - top - _ROW, top)
         for values, mean in lines:
             axes.plot(values, mean, color=GRID, linewidth=0.8, zorder=1)
-        _first_grid(axes, tuning)
+        if began := first_range(tuning, higher_is_better=measure.higher_is_better):
+            axes.axvspan(*began, color=GRID, alpha=0.45, linewidth=0, zorder=0)
         _panel(axes, tuning, measure.factor, look[arm["name"]], window, lower_is_bad=measure.higher_is_better)
         _name(axes, arm["name"], tuning)
         _axis(axes, done, bottom=i + columns >= len(arms), left=column == 0)
@@ -76,18 +77,10 @@ def sensitivity(study: Study) -> Figure | None:
 
 
 def _line(tuning: Tuning, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Values in order, and their means; a grid that was widened has the later ones at its end."""
+    """Values in order, and their means."""
     values = numbers(tuning["values"])
     order = np.argsort(values, kind="stable")
     return values[order], factor * numbers(tuning["validation"]).mean(axis=1)[order]
-
-
-def _first_grid(axes: Axes, tuning: Tuning) -> None:
-    """Shades the range of the first grid where it was widened: the last so many values came later."""
-    widened = tuning.get("widened", 0)
-    if 0 < widened < len(tuning["values"]):
-        first = tuning["values"][:-widened]
-        axes.axvspan(min(first), max(first), color=GRID, alpha=0.45, linewidth=0, zorder=0)
 
 
 def _panel(

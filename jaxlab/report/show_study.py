@@ -28,8 +28,8 @@ _CAPTIONS = {
     "The axis shows where the arms differ; the start and arms far off may lie outside.",
     "sensitivity": "Line: mean over selection seeds, with a 95% bootstrap band, for the eye only. Ring: the chosen "
     "value, also written above; not tuned where it lies at the edge of what was tried. Cross: runs diverged (small: "
-    "only some). Triangle: beyond the axis. Shaded, where more values were tried: the range of the first. Grey: the "
-    "other arms.",
+    "only some). Triangle: beyond the axis. Shaded, where later values went beyond it: the range of the first. "
+    "Grey: the other arms.",
     "slices": "A dot: a trial, its mean over selection seeds. Ring: the chosen trial. Cross: runs diverged. Triangle: "
     "beyond the axis. All hyperparameters of a trial differ at once, so a column shows one with the others mixed in.",
     "best_of": "The best mean on validation data that k of the trials, drawn at random, hold on average. A flat line: "

@@ -44,7 +44,8 @@ def slices(study: Study) -> Figure | None:
     if not is_full(study):
         return None
     measure, rows = measure_of(study), _rows(study)
-    window = best_part(np.concatenate([row.means for row in rows]), higher_is_better=measure.higher_is_better)
+    # A search of a whole space has many poor trials: the axis shows what the better ones differ in.
+    window = best_part(np.concatenate([row.means for row in rows]), 0.25, higher_is_better=measure.higher_is_better)
     blocks = _blocks(rows)
     height = _TOP + sum(_height(len(shown)) for _, shown in blocks)
     figure, top = new_figure(height), _TOP

@@ -4,7 +4,7 @@ import pytest
 
 from jaxlab import verdict
 from jaxlab.report import check
-from jaxlab.report.reading import at_edges, between, chosen_trial, finished_mean, measure_of, ranked
+from jaxlab.report.reading import at_edges, between, chosen_trial, finished_mean, first_range, measure_of, ranked
 
 
 def test_a_comparison_is_read_from_either_side(study):
@@ -60,6 +60,28 @@ def test_edges_of_old_and_new_files(study):
     assert at_edges(tuning | {"at_edge": False}) == []
     assert at_edges(tuning | {"at_edge": True}) == ["learning_rate"]
     assert at_edges(tuning | {"at_edge": True, "edges": ["b1"]}) == ["b1"]
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+@pytest.mark.parametrize(
+    ("gains", "expected"),
+    [
+        # The best of 1, 2, 3 is 3: more were tried above it. They may be better, worse, or diverge.
+        ([1.0, 2.0, 3.0, 4.0, 5.0], (1.0, 3.0)),
+        ([1.0, 2.0, 3.0, 2.5, 1.0], (1.0, 3.0)),
+        ([1.0, 2.0, 3.0, None, None], (1.0, 3.0)),
+        # The best of 3, 4, 5 is 3: more were tried below it.
+        ([5.0, 4.0, 3.0, 2.0, 1.0], (3.0, 5.0)),
+        ([1.0, 2.0, 3.0, 2.5, None], (1.0, 3.0)),
+        ([2.0, 2.5, 2.4, 2.3, None], (3.0, 5.0)),
+    ],
+)
+def test_the_range_that_a_search_began_with(study, gains, expected, higher_is_better):
+    tuning = study(arms=1)["arms"][0]["tuning"]
+    rows = [[None if gain is None else gain if higher_is_better else -gain] * 3 for gain in gains]
+    tuning |= {"values": [1.0, 2.0, 3.0, 4.0, 5.0], "validation": rows, "widened": 2}
+    assert first_range(tuning, higher_is_better=higher_is_better) == expected
+    assert first_range(tuning | {"widened": 0}, higher_is_better=higher_is_better) is None
 
 
 def test_ranks_and_means(study):

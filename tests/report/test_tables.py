@@ -65,6 +65,13 @@ def test_costs_of_a_file_with_the_least(study):
     assert row(table, "sgd")[2:] == ["(4 B)", "500 ms", "63.5 s"]
 
 
+def test_state_is_what_was_counted(study):
+    results = study(arms=1, board="one-knob")
+    # A factored state is small for large matrices alone: the recipe's word is of those.
+    results["arms"][0]["cost"] |= {"params": 8970, "state_bytes": 35_888, "state_bytes_per_param": 0.0078}
+    assert row(costs(place_of(results)), "sgd")[6] == "35.9 kB (4 B)"
+
+
 def test_a_cost_that_one_arm_lacks_is_a_dash(study):
     results = study(arms=2, board="one-knob")
     results["arms"][0]["cost"]["flops_per_step"] = None

@@ -72,13 +72,19 @@ def test_no_text_touches_another_or_leaves_the_figure(drawn):
 
 
 def test_every_arm_is_named_in_every_plot(study):
-    results, full = check(study(arms=12)), check(study(arms=12, board="full"))
-    for name, figure in [*figures(results).items(), ("slices", slices(full)), ("best_of", best_of(full))]:
+    results = check(study(arms=12))
+    for name, figure in figures(results).items():
         shown = {text for text, _ in text_boxes(figure)}
         names = {arm["name"] for arm in results["arms"]}
         missing = names - shown
         # Differences are those from the best arm, which the axis names.
         assert missing == ({"adamw"} if name == "differences" else set())
+
+
+def test_every_arm_is_named_where_it_was_told_more_of(study):
+    results = check(study(arms=3, board="full"))
+    for figure in (slices(results), best_of(results)):
+        assert {"sgd", "momentum", "rmsprop"} <= {text for text, _ in text_boxes(figure)}
 
 
 def test_axes_are_named_with_units(study):

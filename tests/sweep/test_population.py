@@ -160,7 +160,7 @@ def refreshed_every_tenth_step(hyperparams):
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-@pytest.mark.parametrize("width", [None, 1, 2])
+@pytest.mark.parametrize("width", [None, 2])
 def test_a_condition_on_the_clock_stays_a_branch(line, width):
     """A transform that works every tenth step is a branch in the program, not both branches, in every layout."""
     program = Program(

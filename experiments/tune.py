@@ -7,9 +7,10 @@
 
 Searches every hyperparameter of an optimizer's published space, by default with Optuna's TPE, in rounds: a round's
 points are proposed from the rounds before it and trained as one population, each with the same selection seeds; at a
-quarter and at half of the steps the worse half is ended. The trial with the best mean validation metric is the recipe.
-It alone is trained anew with report seeds that the search never saw, beside the task's default recipe, and scored once
-on test data; a paired t test says whether the difference is real.
+quarter and at half of the steps the worse half is ended. The best of many trials is lucky as well as good, so the first
+few are trained again with fresh selection seeds; the best mean validation metric of these is the recipe. It alone is
+trained anew with report seeds that the search never saw, beside the task's default recipe, and scored once on test
+data; a paired t test says whether the difference is real.
 
 Trials are kept in a database (study.db in the results' folder, or --storage URL for any that Optuna knows). Several
 processes may work on one: each takes rounds that nobody works on, and all end when all trials are finished. What was
@@ -20,7 +21,6 @@ the plots. On two CPU cores the default (digits, an MLP, 32 trials of 1,000 step
 compiling.
 """
 
-import contextlib
 import dataclasses
 import json
 import shutil
@@ -36,20 +36,19 @@ from rich.console import Console
 from experiments import cli, study
 from experiments import tune_page as page
 from experiments.compare import timing_of
-from experiments.tune_budget import Budget
+from experiments.tune_rounds import Budget, Job, finish
 from jaxlab import tasks
 from jaxlab.core import hyper
 from jaxlab.optimizers import Recipe, save_recipe
 from jaxlab.report.results import plain
 from jaxlab.sweep import use_every_core
-from jaxlab.sweep.population import Progress
-from jaxlab.sweep.search import SAMPLERS, Search, Trial, trials_of
+from jaxlab.sweep.final import Final, chosen_of, finals_of
+from jaxlab.sweep.protocol import SEEDS
+from jaxlab.sweep.search import SAMPLERS, Search, Trial
 from jaxlab.sweep.storage import Stage, Storage
 
 TRIALS = 32
 """Of each optimizer, where neither their number nor a budget is given."""
-WAIT = 0.5
-"""Seconds until a process that has nothing to do looks again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +79,8 @@ class Config:
     """End the worse half of a round at a quarter, and of the rest at half of the steps."""
     selection_seeds: int = 2
     """Seeds that each trial is trained with."""
+    finalists: int = 4
+    """So many of the best trials of each optimizer are trained again with fresh selection seeds, and choose."""
     seeds: int = 5
     """Report seeds of the chosen recipe, and of the default one."""
     margin: float | None = None
@@ -119,7 +120,7 @@ def prepare(config: Config) -> Plan:
         config = cli.saved_config(config)
     hyper.number("warmup", config.warmup, "[0, 1)")
     hyper.one_of("sampler", config.sampler, SAMPLERS)
-    for name in ("batch", "trials"):
+    for name in ("batch", "trials", "finalists"):
         if getattr(config, name) is not None:
             hyper.integer(name, getattr(config, name), at_least=1)
     if config.budget_minutes is not None:
@@ -128,6 +129,11 @@ def prepare(config: Config) -> Plan:
     protocol = study.protocol_of(
         config.seed, config.selection_seeds, config.seeds, evaluations=config.evaluations, margin=config.margin
     )
+    if config.selection_seeds * (1 + config.batch) >= SEEDS // 2:
+        raise ValueError(
+            f"selection_seeds = {config.selection_seeds} with batch = {config.batch}: accepted are fewer than "
+            f"{SEEDS // 2} seeds in all, those of the final among them"
+        )
     out = config.resume or cli.new_folder(config.out, "tune")
     task = tasks.get(config.task)
     steps = hyper.integer("steps", task.steps if config.steps is None else config.steps, at_least=1)
@@ -192,16 +198,16 @@ def run(plan: Plan) -> None:
     command = cli.remembered(plan.out)["command"]
     storage, stages = open_stages(plan)
     tried = searched(plan, storage, stages, console, began)
-    found = page.chosen_of(plan.searches, tried)
-    if found is None:
+    finals = finals_of(plan.searches, tried, config.finalists)
+    again = tried_again(plan, storage, finals, len(tried[0]), console)
+    chosen = chosen_of(finals, again)
+    if chosen is None:
         cli.fail(f"every run of every trial diverged on {task.name}: accepted is a task on which some recipe trains")
-    search, trial = found
+    search, trial = chosen.search, chosen.trial
     numbers, steps, size = search.numbers(trial.values), search.steps, search.batch_size
-    question = f"Is it better than the default recipe of {task.name}?"
-    tuned = study.recipe_arm("tuned", task, search.recipe, {}, numbers, steps=steps, batch_size=size)
     report = study.run(
-        question,
-        [tuned, plan.default],
+        f"Is it better than the default recipe of {task.name}?",
+        [study.recipe_arm("tuned", task, search.recipe, {}, numbers, steps=steps, batch_size=size), plan.default],
         plan.protocol,
         console,
         noun="recipe",
@@ -220,7 +226,7 @@ def run(plan: Plan) -> None:
         steps=steps,
         batch_size=size,
         metric=task.metric,
-        validation={"seeds": list(search.seeds), "scores": plain(trial.scores)},
+        validation={"seeds": list(chosen.seeds), "scores": plain(chosen.again.scores)},
         test={"seeds": scores["seeds"], "scores": plain(scores["test"])},
         trials=sum(map(len, tried)),
         command=command,
@@ -229,11 +235,11 @@ def run(plan: Plan) -> None:
         "tune",
         f"What is the best recipe for {task.name} within a budget?",
         config,
-        page.verdict_of(search, trial, sum(map(len, tried)), report),
+        page.verdict_of(chosen, sum(map(len, tried)), report),
         seconds=time.perf_counter() - began,
-        compile_seconds=study.compile_seconds(report) + page.compile_seconds(tried),
-        numbers=page.numbers(search, trial, report),
-        sections=page.sections(plan.searches, tried, search, trial),
+        compile_seconds=study.compile_seconds(report) + page.compile_seconds([*tried, *again]),
+        numbers=page.numbers(chosen, report),
+        sections=page.sections(plan.searches, tried, finals, again, chosen),
         studies=[report],
     )
     results["command"] = command
@@ -247,41 +253,30 @@ def searched(
 ) -> list[list[Trial]]:
     """All trials of each optimizer, when they are finished; how many there are is known after the first round."""
     config = plan.config
-    with contextlib.ExitStack() as held:
-        for stage in stages:
-            held.enter_context(stage)
-        count = config.trials or TRIALS
-        if config.budget_minutes is not None:
-            budget = Budget(config.budget_minutes, plan.searches, stages, config.seeds, began)
-            finish(plan, stages, min(config.batch, config.trials or config.batch), console, budget.watch)
-            count = budget.trials(storage, name_of(plan), config.trials)
-            console.print(f"{count} trials of each optimizer fit into {config.budget_minutes:g} minutes")
-        finish(plan, stages, count, console)
-        return [[trial for trial in trials_of(stage) if trial.point < count] for stage in stages]
+
+    def jobs(trials: int) -> list[Job]:
+        return [Job(search, stage, trials) for search, stage in zip(plan.searches, stages, strict=True)]
+
+    count = config.trials or TRIALS
+    if config.budget_minutes is not None:
+        budget = Budget(config.budget_minutes, plan.searches, stages, config.seeds, began)
+        finish(jobs(min(config.batch, config.trials or config.batch)), plan.out, console, budget.watch)
+        count = budget.trials(storage, name_of(plan), config.trials)
+        console.print(f"{count} trials of each optimizer fit into {config.budget_minutes:g} minutes")
+    return finish(jobs(count), plan.out, console)
 
 
-def finish(
-    plan: Plan, stages: Sequence[Stage], trials: int, console: Console, progress: Progress | None = None
-) -> None:
-    """Works on rounds, the optimizers in turn, until so many trials of each are finished, by whomever."""
-    measure, waiting = page.measure_of(plan.task), False
-    while True:
-        idle = True
-        for search, stage in zip(plan.searches, stages, strict=True):
-            folder = plan.out / "rounds" / search.recipe.optimizer
-            if search.work(stage, trials, folder=folder, progress=progress):
-                idle = waiting = False
-                done = trials_of(stage)
-                best = measure.value(page.best_so_far(done, search)[-1])
-                name = search.recipe.optimizer
-                console.print(f"{name}: {len(done)} of {trials} trials, best validation {measure.name} {best}")
-        if idle:
-            if all(set(range(trials)) <= set(stage.finished()) for stage in stages):
-                return
-            if not waiting:
-                console.print("waiting for the trials that other processes work on")
-            waiting = True
-            time.sleep(WAIT)
+def tried_again(
+    plan: Plan, storage: Storage, finals: Sequence[Final], count: int, console: Console
+) -> list[list[Trial]]:
+    """The finalists of each optimizer once more, with fresh seeds."""
+    jobs = []
+    for final in finals:
+        name = f"{name_of(plan)}/{final.search.recipe.optimizer}/final of {count}"
+        higher = plan.task.higher_is_better
+        stage = storage.stage(name, final.identity, final.search.space, higher_is_better=higher)
+        jobs.append(Job(final.search, stage, len(final.finalists), final.points))
+    return finish(jobs, plan.out, console)
 
 
 if __name__ == "__main__":

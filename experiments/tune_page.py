@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxlab import report, tasks, verdict
-from jaxlab.core.space import Distribution, LogUniform, OneMinusLog, SearchSpace
+from jaxlab.core.space import Distribution, LogUniform, OneMinusLog
 from jaxlab.report.sections import Chart, Number, Section, Series, Table
-from jaxlab.sweep.search import Search, Trial, best_of, rank_of
+from jaxlab.sweep.final import Chosen, Final
+from jaxlab.sweep.ranking import at_edges, best_so_far, rank_of, ranked
+from jaxlab.sweep.search import Search, Trial
 from jaxlab.verdict.measure import enumerate_words
 
 SHOWN = 10
 """Best trials in the table."""
-EDGE = 0.05
-"""A chosen value within this part of a range's end, on its scale, may have a better one beyond it."""
 SCALES = {"LogUniform": "logarithmic", "OneMinusLog": "logarithmic in the distance from 1", "Uniform": "linear"}
 
 
@@ -22,36 +22,9 @@ def measure_of(task: tasks.Task) -> verdict.Measure:
     return verdict.Measure(task.metric, task.unit, task.higher_is_better)
 
 
-def chosen_of(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -> tuple[Search, Trial] | None:
-    """The best trial of the best optimizer; None where every run of every trial diverged."""
-    best = []
-    for search, trials in zip(searches, tried, strict=True):
-        trial = best_of(trials, search.steps, higher_is_better=search.task.higher_is_better)
-        if trial is not None:
-            best.append((search, trial))
-    if not best:
-        return None
-    return min(best, key=lambda one: rank_of(one[1], higher_is_better=one[0].task.higher_is_better)[:2])
-
-
-def best_so_far(trials: Sequence[Trial], search: Search) -> list[float | None]:
-    """The best mean of any whole run up to each trial; None before the first."""
-    better, best, found = max if search.task.higher_is_better else min, None, []
-    for trial in trials:
-        value = trial.value if trial.steps == search.steps else None
-        if value is not None:
-            best = value if best is None else better(best, value)
-        found.append(best)
-    return found
-
-
-def edges(space: SearchSpace, values: dict[str, float]) -> list[str]:
-    """The hyperparameters whose value lies at an end of its range."""
-    return [name for name, range_ in space.items() if not EDGE <= range_.to_unit(values[name]) <= 1 - EDGE]
-
-
-def verdict_of(search: Search, trial: Trial, count: int, found: report.Study) -> str:
+def verdict_of(chosen: Chosen, count: int, found: report.Study) -> str:
     """The recipe in words, what it reaches, and whether it is better than the default."""
+    search, trial = chosen.search, chosen.trial
     task, measure, arms = search.task, measure_of(search.task), found["arms"]
     tuned = arms[0]["report"]
     low, high = tuned["interval"]
@@ -72,20 +45,15 @@ def written(values: dict[str, float]) -> str:
     return enumerate_words([f"{name.replace('_', ' ')} {value:.3g}" for name, value in values.items()])
 
 
-def numbers(search: Search, trial: Trial, found: report.Study) -> list[Number]:
+def numbers(chosen: Chosen, found: report.Study) -> list[Number]:
     """What the recipe reaches, on validation and on test data, and how it compares."""
-    unit, metric = search.task.unit, measure_of(search.task).name
+    unit, metric = chosen.search.task.unit, measure_of(chosen.search.task).name
     pair = found["comparisons"][0]
     tuned, default = (arm["report"] for arm in found["arms"])
-    selected = [*verdict.t_interval(trial.scores)]
+    selected = [*verdict.t_interval(chosen.again.scores)]
+    meaning = "of the recipe in the final; flattering, because it was chosen by it"
     return [
-        _number(
-            f"validation {metric}",
-            trial.value,
-            selected,
-            unit,
-            "of the chosen trial; high, because it was chosen for it",
-        ),
+        _number(f"validation {metric}", chosen.again.value, selected, unit, meaning),
         _number(f"test {metric}, tuned", tuned["mean"], tuned["interval"], unit, "of the recipe on fresh seeds"),
         _number(f"test {metric}, default", default["mean"], default["interval"], unit, "of the task's own recipe"),
         _number("difference", pair["difference"], list(pair["interval"]), unit, "tuned minus default, seed by seed"),
@@ -102,14 +70,20 @@ def compile_seconds(tried: Sequence[Sequence[Trial]]) -> float:
 
 
 def sections(
-    searches: Sequence[Search], tried: Sequence[Sequence[Trial]], search: Search, trial: Trial
+    searches: Sequence[Search],
+    tried: Sequence[Sequence[Trial]],
+    finals: Sequence[Final],
+    again: Sequence[Sequence[Trial]],
+    chosen: Chosen,
 ) -> list[Section]:
-    """What was searched, how it went, the best trials, the winner's hyperparameters one by one, the cost."""
+    """What was searched, how it went, the final, the winner's hyperparameters one by one, the cost."""
+    search, trial = chosen.search, chosen.trial
     return [
         _searched(searches, tried, search, trial),
         _went(searches, tried),
+        _final(finals, again),
         _slices(search, tried[searches.index(search)], trial),
-        _cost(searches, tried),
+        _cost(searches, tried, finals, again),
     ]
 
 
@@ -133,7 +107,7 @@ def _searched(searches: Sequence[Search], tried: Sequence[Sequence[Trial]], one:
         f"Talwalkar 2016): {ended} of {len(everything)} trials. A ranking on the way favours what learns fast, and "
         "what was ended counts with its last metric for the proposals, never for the choice."
     )
-    edge = edges(one.space, trial.values)
+    edge = at_edges(one.space, trial.values)
     words = [done, *([halved] if one.halving else [])]
     if lost:
         words.append(f"{_count(lost, 'trial')} diverged with some seed.")
@@ -168,7 +142,7 @@ def _went(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -> Secti
     measure = measure_of(task)
     series: list[Series] = []
     for search, trials in zip(searches, tried, strict=True):
-        so_far = best_so_far(trials, search)
+        so_far = best_so_far(search, trials)
         series.append(
             {
                 "name": search.recipe.optimizer,
@@ -179,8 +153,7 @@ def _went(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -> Secti
     chart: Chart = {
         "name": "search",
         "title": "Best so far",
-        "caption": "The best mean validation metric of any whole run up to each trial. The best of many is optimistic: "
-        "the test below is what to expect.",
+        "caption": "The best mean validation metric of any whole run up to each trial.",
         "x": "trials",
         "y": measure.axis("validation"),
         "series": series,
@@ -197,14 +170,15 @@ def _best_trials(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -
     task = searches[0].task
     measure = measure_of(task)
     whole = [
-        (rank_of(trial, higher_is_better=task.higher_is_better), search, trial)
+        (search, trial)
         for search, trials in zip(searches, tried, strict=True)
-        for trial in trials
-        if trial.value is not None and trial.steps == search.steps
+        for trial in ranked(search, trials)
+        if trial.value is not None
     ]
+    whole.sort(key=lambda one: rank_of(*one))
     names = list(dict.fromkeys(name for search in searches for name in search.space))
     rows: list[list[str | float | None]] = []
-    for rank, (_, search, trial) in enumerate(sorted(whole, key=lambda one: one[0])[:SHOWN], 1):
+    for rank, (search, trial) in enumerate(whole[:SHOWN], 1):
         spread = f"{measure.value(trial.scores.min())} to {measure.value(trial.scores.max())}"
         given = [f"{trial.values[name]:.3g}" if name in trial.values else None for name in names]
         rows.append(
@@ -216,6 +190,30 @@ def _best_trials(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -
         "columns": [*columns, "mean", "lowest to highest"],
         "rows": rows,
     }
+
+
+def _final(finals: Sequence[Final], again: Sequence[Sequence[Trial]]) -> Section:
+    measure = measure_of(finals[0].search.task)
+    rows: list[tuple[tuple[int, float], list[str | float | None]]] = []
+    for final, trials in zip(finals, again, strict=True):
+        for last in trials:
+            first = final.finalists[last.point]
+            finite = last.scores[np.isfinite(last.scores)]
+            spread = f"{measure.value(finite.min())} to {measure.value(finite.max())}" if finite.size else None
+            row = [final.search.recipe.optimizer, str(first.point + 1), measure.value(first.value)]
+            rows.append((rank_of(final.search, last), [*row, measure.value(last.value), spread]))
+    seeds = len(finals[0].search.seeds)
+    words = (
+        "The best of many trials is lucky as well as good: its metric flatters it, the more so the more trials there "
+        f"were. So the best {len(finals[0].finalists)} of each optimizer were trained again with {seeds} selection "
+        "seeds that the search had not used, and the mean over these chose the recipe."
+    )
+    table: Table = {
+        "title": f"The finalists, mean validation {measure.name}",
+        "columns": ["optimizer", "trial", "in the search", "in the final", "lowest to highest"],
+        "rows": [row for _, row in sorted(rows, key=lambda one: one[0])],
+    }
+    return {"title": "The final", "text": [words], "tables": [table], "charts": []}
 
 
 def _slices(search: Search, trials: Sequence[Trial], chosen: Trial) -> Section:
@@ -262,14 +260,24 @@ def _slice(search: Search, name: str, distribution: Distribution, trials: Sequen
     }
 
 
-def _cost(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -> Section:
+def _cost(
+    searches: Sequence[Search],
+    tried: Sequence[Sequence[Trial]],
+    finals: Sequence[Final],
+    again: Sequence[Sequence[Trial]],
+) -> Section:
+    parts = [(search.recipe.optimizer, search, trials) for search, trials in zip(searches, tried, strict=True)]
+    parts += [
+        (f"{final.search.recipe.optimizer}, final", final.search, trials)
+        for final, trials in zip(finals, again, strict=True)
+    ]
     rows: list[list[str | float | None]] = []
-    for search, trials in zip(searches, tried, strict=True):
-        spent = {name: sum(trial.cost[name] for trial in trials) for name in trials[0].cost}
+    for name, search, trials in parts:
+        spent = {what: sum(trial.cost[what] for trial in trials) for what in trials[0].cost}
         full = len(trials) * len(search.seeds) * search.steps
         rows.append(
             [
-                search.recipe.optimizer,
+                name,
                 len(trials) * len(search.seeds),
                 spent["member_steps"],
                 f"{100 * spent['member_steps'] / full:.0f}%",
@@ -279,7 +287,7 @@ def _cost(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -> Secti
             ]
         )
     table: Table = {
-        "title": "The search, without the report",
+        "title": "Search and final, without the report",
         "columns": ["optimizer", "runs", "steps", "of all", "seconds training", "seconds compiling", "programs"],
         "rows": rows,
     }

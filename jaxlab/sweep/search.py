@@ -6,7 +6,7 @@ proposes the same points and ends with the same trials.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,7 +148,13 @@ class Search:
         return dict(zip(points, found, strict=True))
 
     def work(
-        self, stage: Stage, trials: int, *, folder: Path | None = None, progress: Progress | None = None
+        self,
+        stage: Stage,
+        trials: int,
+        *,
+        given: Mapping[int, Mapping[str, float]] | None = None,
+        folder: Path | None = None,
+        progress: Progress | None = None,
     ) -> list[Trial]:
         """Takes the first round that has a point which is nobody's, trains and tells it.
 
@@ -158,6 +164,7 @@ class Search:
         Args:
           stage: of the storage; its identity is this search's.
           trials: how many there are to be in all.
+          given: all points, where none is to be proposed.
           folder: for the checkpoints of a round on its way.
           progress: told of every evaluation.
 
@@ -170,13 +177,13 @@ class Search:
             return []
         index = free[0] // self.round_size
         whole = self.round_of(index, trials)
-        proposed = self.proposals(index, finished, running)
+        proposed = self.proposals(index, finished, running) if given is None else given
         mine = stage.claim({point: proposed[point] for point in whole if point in free})
         if not mine:
             return []
         told = {point: finished[point].values for point in whole if point in finished}
         together = {**told, **{point: proposed[point] for point in mine}}
-        points = {point: together[point] for point in (whole if len(together) == len(whole) else mine)}
+        points = {point: dict(together[point]) for point in (whole if len(together) == len(whole) else mine)}
         layout = _layout_of(finished) or self.layout
 
         def alive(done: int, steps: int) -> None:
@@ -257,22 +264,6 @@ def trials_of(stage: Stage) -> list[Trial]:
         )
         for point, found in stage.finished().items()
     ]
-
-
-def best_of(trials: Sequence[Trial], steps: int, *, higher_is_better: bool) -> Trial | None:
-    """The trial of a whole run with the best mean; lost seeds go behind all others, ties to the first.
-
-    None where every run of every trial diverged.
-    """
-    whole = [trial for trial in trials if trial.steps == steps and np.isfinite(trial.scores).any()]
-    return min(whole, key=lambda trial: rank_of(trial, higher_is_better=higher_is_better), default=None)
-
-
-def rank_of(trial: Trial, *, higher_is_better: bool) -> tuple[int, float, int]:
-    """What orders trials, the best first; means that agree to six digits are a tie."""
-    there = trial.scores[np.isfinite(trial.scores)]
-    mean = float(f"{there.mean():.6g}") if there.size else np.inf
-    return trial.scores.size - there.size, -mean if higher_is_better else mean, trial.point
 
 
 def _told(trial: Trial) -> dict[str, Any]:

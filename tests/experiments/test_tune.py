@@ -18,6 +18,7 @@ from experiments import tune_page as page
 from jaxlab import report
 from jaxlab.optimizers import load_about, load_recipe
 from jaxlab.report.results import save
+from jaxlab.sweep.final import chosen_of, finals_of
 from jaxlab.sweep.search import Search, Trial, trials_of
 from jaxlab.sweep.storage import Stage, Storage
 
@@ -66,18 +67,25 @@ def trials(complete):
     return plan, trials_of(tune.open_stages(plan)[1][0])
 
 
-def test_the_trial_with_the_best_validation_mean_of_a_whole_run_is_chosen(complete, trials):
+def test_the_finalist_with_the_best_validation_mean_is_chosen(complete, trials):
     plan, found = trials
     whole = [trial for trial in found if trial.steps == 40]
     assert len(found) == 6
     assert len(whole) == 2  # of each round of three, halved twice, one
-    best = min(whole, key=lambda trial: trial.scores.mean())
+    (final,) = finals_of(plan.searches, [found], 4)
+    stage = Storage(plan.config.storage).stage(
+        "tune/line/momentum/final of 6", final.identity, final.search.space, higher_is_better=False
+    )
+    again = trials_of(stage)
+    best = min(again, key=lambda trial: trial.scores.mean())
+    assert len(again) == 2
     results = results_of(complete)
     arm = results["studies"][0]["arms"][0]
     assert arm["hyperparams"] == plan.searches[0].numbers(best.values)
     assert results["numbers"][0]["value"] == best.scores.mean()
     assert f"learning rate {best.values['learning_rate']:.3g}" in results["verdict"]
-    assert not set(plan.searches[0].seeds) & set(arm["report"]["seeds"])
+    seeds = [plan.searches[0].seeds, final.search.seeds, tuple(arm["report"]["seeds"])]
+    assert len(set().union(*seeds)) == sum(map(len, seeds))  # none has two purposes
     assert [one["name"] for one in results["studies"][0]["arms"]] == ["tuned", "default"]
 
 
@@ -97,6 +105,7 @@ def test_the_page_tells_the_space_the_search_and_the_cost(complete):
     assert list(sections) == [
         "What was searched",
         "How the search went",
+        "The final",
         "Hyperparameters of momentum, one by one",
         "Cost",
     ]
@@ -106,8 +115,10 @@ def test_the_page_tells_the_space_the_search_and_the_cost(complete):
     slices = sections["Hyperparameters of momentum, one by one"]["charts"]
     assert [chart["title"] for chart in slices] == ["learning rate", "momentum"]
     assert sum(len(series["x"]) for series in slices[0]["series"]) == 6
-    ((_, runs, steps, *_),) = sections["Cost"]["tables"][0]["rows"]
-    assert (runs, steps) == (12, 2 * 2 * (3 * 10 + 2 * 10 + 1 * 20))
+    (searched, final) = sections["Cost"]["tables"][0]["rows"]
+    assert searched[1:3] == [12, 2 * 2 * (3 * 10 + 2 * 10 + 1 * 20)]
+    assert final[1:3] == [6, 6 * 40]
+    assert len(sections["The final"]["tables"][0]["rows"]) == 2
     assert (complete / "report.html").exists()
     assert not (complete / "rounds").exists()
 
@@ -190,7 +201,7 @@ def test_several_optimizers_are_searched_alike_and_one_is_chosen(tmp_path, monke
         factor = 0.5 if self.recipe.optimizer == "momentum" else 1.0
         cost = {"seconds": 1.0, "compile_seconds": 0.0, "compilations": 0, "member_steps": 80}
         return [
-            Trial(point, values, np.full(2, factor * values["learning_rate"]), 40, cost, layout)
+            Trial(point, values, np.full(len(self.seeds), factor * values["learning_rate"]), 40, cost, layout)
             for point, values in points.items()
         ]
 
@@ -213,10 +224,12 @@ def test_several_optimizers_are_searched_alike_and_one_is_chosen(tmp_path, monke
     best = min(tried[0] + tried[1], key=lambda trial: trial.scores.mean())
     assert reported[0].hyperparams["learning_rate"] == best.values["learning_rate"]
     assert reported[0].optimizer == ("momentum" if best in tried[1] else "sgd")
-    chosen = page.chosen_of(plan.searches, tried)
+    finals = finals_of(plan.searches, tried, 4)
+    again = [[trial._replace(point=i) for i, trial in enumerate(final.finalists)] for final in finals]
+    chosen = chosen_of(finals, again)
     assert chosen is not None
-    search, trial = chosen
-    sections = page.sections(plan.searches, tried, search, trial)
+    assert chosen.trial is best
+    sections = page.sections(plan.searches, tried, finals, again, chosen)
     series = sections[1]["charts"][0]["series"]
     assert [(one["name"], len(one["x"])) for one in series] == [("sgd", 6), ("momentum", 6)]
 
@@ -224,11 +237,11 @@ def test_several_optimizers_are_searched_alike_and_one_is_chosen(tmp_path, monke
 def test_a_budget_plans_the_rounds_once_and_a_resumed_run_keeps_the_plan(tmp_path, monkeypatch, results_alone):
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr("experiments.tune_budget.Budget._fitting", lambda self: 6)
+        patch.setattr("experiments.tune_rounds.Budget._fitting", lambda self: 6)
         patch.setattr("experiments.study.run", lambda *arguments, **options: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             tuned(out, trials=None, budget_minutes=5.0)
-    monkeypatch.setattr("experiments.tune_budget.Budget._fitting", lambda self: pytest.fail("planned again"))
+    monkeypatch.setattr("experiments.tune_rounds.Budget._fitting", lambda self: pytest.fail("planned again"))
     tune.run(tune.prepare(tune.Config(resume=out)))
     assert results_of(out)["config"]["trials"] == 6
 
@@ -242,9 +255,10 @@ def test_a_budget_is_divided_by_what_the_first_round_took():
     cost = {"seconds": 2.0, "compile_seconds": 1.0, "compilations": 1, "member_steps": 80}
     for point in points:
         stage.tell(point, {"scores": [1.0, 1.0], "steps": 40, "cost": cost, "layout": "vmap"}, 1.0)
-    # A round takes 6 seconds, a member's step 0.025, a report of two arms and 3 seeds 6, and 3 to compile each.
-    budget = tune.Budget(1.05, [search], [stage], 3, time.perf_counter())
-    assert budget.trials(storage, "one", None) == 3 * (1 + (63 - 12) // 6) == 27
+    # A round takes 6 seconds, a member's step 0.025, the final 6, a report of two arms and 3 seeds 6, and 3 to compile
+    # each.
+    budget = tune.Budget(1.15, [search], [stage], 3, time.perf_counter())
+    assert budget.trials(storage, "one", None) == 3 * (1 + (69 - 18) // 6) == 27
     assert tune.Budget(9.0, [search], [stage], 3, time.perf_counter()).trials(storage, "two", 10) == 10
     assert tune.Budget(0.1, [search], [stage], 3, time.perf_counter()).trials(storage, "three", None) == 3
 
@@ -261,7 +275,7 @@ def test_a_budget_too_small_for_a_round_is_refused_at_its_second_evaluation(tmp_
 
 
 def test_where_every_run_diverges_nothing_is_chosen(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("experiments.tune_page.chosen_of", lambda *arguments: None)
+    monkeypatch.setattr("experiments.tune.chosen_of", lambda *arguments: None)
     with pytest.raises(SystemExit):
         tuned(tmp_path / "out", trials=3)
     assert "every run of every trial diverged on line" in capsys.readouterr().err
@@ -280,6 +294,8 @@ def test_where_every_run_diverges_nothing_is_chosen(tmp_path, capsys, monkeypatc
         ({"batch_size": 0}, "batch_size = 0"),
         ({"trials": 0}, "trials = 0"),
         ({"batch": 0}, "batch = 0"),
+        ({"finalists": 0}, "finalists = 0"),
+        ({"selection_seeds": 1000, "batch": 4}, "selection_seeds = 1000 with batch = 4"),
         ({"budget_minutes": 0.0}, r"budget_minutes = 0\.0"),
         ({"selection_seeds": 0}, "selection_seeds = 0"),
         ({"seeds": 0}, "seeds = 0"),

@@ -10,7 +10,8 @@ from jaxlab import tasks
 from jaxlab.core.space import LogUniform, OneMinusLog
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep import search as engine
-from jaxlab.sweep.search import Search, Trial, best_of, trials_of
+from jaxlab.sweep.ranking import ranked
+from jaxlab.sweep.search import Search, Trial, trials_of
 from jaxlab.sweep.storage import Storage
 
 
@@ -61,9 +62,7 @@ def test_a_search_ends_with_all_its_trials_and_the_best_is_chosen(search, traine
     trials = trials_of(stage)
     assert [trial.point for trial in trials] == list(range(10))
     assert trained == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-    best = best_of(trials, 40, higher_is_better=False)
-    assert best.value == min(trial.value for trial in trials)
-    assert best_of(trials, 41, higher_is_better=False) is None
+    assert ranked(search, trials)[0].value == min(trial.value for trial in trials)
 
 
 @pytest.mark.parametrize("sampler", engine.SAMPLERS)
@@ -160,27 +159,6 @@ def test_a_search_of_another_identity_is_refused(search):
     stage_of(search, storage)
     with pytest.raises(ValueError, match="steps = 40, here it is 50"):
         stage_of(dataclasses.replace(search, steps=50), storage)
-
-
-def test_diverged_trials_have_no_value_and_are_chosen_last():
-    def trial(point, *scores, steps=40):
-        return Trial(point, {}, np.array(scores), steps, {}, "vmap")
-
-    trials = [trial(0, 0.9, np.nan), trial(1, 0.2, 0.2), trial(2, 0.8, 0.8, steps=20), trial(3, np.nan, np.nan)]
-    assert [one.value for one in trials] == [None, 0.2, 0.8, None]
-    assert best_of(trials, 40, higher_is_better=True) is trials[1]
-    assert best_of(trials[:1], 40, higher_is_better=True) is trials[0]
-    assert best_of(trials[3:], 40, higher_is_better=True) is None
-
-
-def test_means_that_differ_in_rounding_alone_are_a_tie_and_go_to_the_first():
-    def trial(point, *scores):
-        return Trial(point, {}, np.array(scores), 40, {}, "vmap")
-
-    first, second = trial(0, 0.9791666865, 0.9895833135), trial(1, 0.9756944180, 0.9930555821)
-    assert second.value != first.value
-    for higher in (True, False):
-        assert best_of([first, second], 40, higher_is_better=higher) is first
 
 
 @pytest.mark.parametrize(

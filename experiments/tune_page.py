@@ -97,9 +97,9 @@ def _searched(searches: Sequence[Search], tried: Sequence[Sequence[Trial]], one:
         "sobol": "points of a Sobol sequence",
         "random": "points drawn at random",
     }[one.sampler]
+    who = ("each of " if len(searches) > 1 else "") + enumerate_words([search.recipe.optimizer for search in searches])
     done = (
-        f"{len(tried[0])} trials of {enumerate_words([search.recipe.optimizer for search in searches])} in rounds "
-        f"of {one.round_size}, {way}; each with {_count(len(one.seeds), 'selection seed')}, {one.steps:,} steps of "
+        f"{len(tried[0])} trials of {who} in rounds of {one.round_size}, {way}; each with {_count(len(one.seeds), 'selection seed')}, {one.steps:,} steps of "
         f"{one.batch_size} examples and the schedule {one.recipe.schedule}."
     )
     halved = (
@@ -142,18 +142,20 @@ def _went(searches: Sequence[Search], tried: Sequence[Sequence[Trial]]) -> Secti
     measure = measure_of(task)
     series: list[Series] = []
     for search, trials in zip(searches, tried, strict=True):
-        so_far = best_so_far(search, trials)
+        # The first round is luck alone, and would set the scale.
+        first = min(search.round_size, len(trials)) - 1
+        so_far = best_so_far(search, trials)[first:]
         series.append(
             {
                 "name": search.recipe.optimizer,
-                "x": [float(trial.point + 1) for trial in trials],
+                "x": [float(trial.point + 1) for trial in trials[first:]],
                 "y": [None if value is None else measure.factor * value for value in so_far],
             }
         )
     chart: Chart = {
         "name": "search",
         "title": "Best so far",
-        "caption": "The best mean validation metric of any whole run up to each trial.",
+        "caption": "The best mean validation metric of any whole run so far, from the end of the first round.",
         "x": "trials",
         "y": measure.axis("validation"),
         "series": series,

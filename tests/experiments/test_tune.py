@@ -231,7 +231,7 @@ def test_several_optimizers_are_searched_alike_and_one_is_chosen(tmp_path, monke
     assert chosen.trial is best
     sections = page.sections(plan.searches, tried, finals, again, chosen)
     series = sections[1]["charts"][0]["series"]
-    assert [(one["name"], len(one["x"])) for one in series] == [("sgd", 6), ("momentum", 6)]
+    assert [(one["name"], len(one["x"])) for one in series] == [("sgd", 4), ("momentum", 4)]
 
 
 def test_a_budget_plans_the_rounds_once_and_a_resumed_run_keeps_the_plan(tmp_path, monkeypatch, results_alone):

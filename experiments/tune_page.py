@@ -100,8 +100,8 @@ def _searched(searches: Sequence[Search], tried: Sequence[Sequence[Trial]], one:
     who = ("each of " if len(searches) > 1 else "") + enumerate_words([search.recipe.optimizer for search in searches])
     done = (
         f"{len(tried[0])} trials of {who} in rounds of {one.round_size}, {way}; each with "
-        f"{_count(len(one.seeds), 'selection seed')}, {one.steps:,} steps of {one.batch_size} examples and the schedule "
-        f"{one.recipe.schedule}."
+        f"{_count(len(one.seeds), 'selection seed')}, {one.steps:,} steps of {one.batch_size} examples and the "
+        f"schedule {one.recipe.schedule}."
     )
     halved = (
         f"At a quarter and at half of the steps the worse half of a round was ended (successive halving, Jamieson and "

@@ -8,16 +8,26 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import tyro
 from rich.console import Console
 
 from jaxlab import report
+from jaxlab.core.hyper import RunError
 from jaxlab.report.results import plain, write_atomically
 
 Config = TypeVar("Config")
-Plan = TypeVar("Plan")
+Plan = TypeVar("Plan", bound="HasOut")
+
+
+class HasOut(Protocol):
+    """A plan says where its results go."""
+
+    @property
+    def out(self) -> Path:
+        """A folder."""
+        ...
 
 
 def main(
@@ -26,7 +36,7 @@ def main(
     """Reads the command line, checks everything, then runs.
 
     ``prepare`` turns a configuration into a plan without compiling or writing anything; what it refuses is
-    one line and exit code 2. An interrupt from the keyboard is exit code 130.
+    one line and exit code 2, and so is what a run cannot go on with. An interrupt from the keyboard is exit code 130.
     """
     chosen = tyro.cli(config, description=description)
     try:
@@ -35,8 +45,11 @@ def main(
         fail(str(error))
     try:
         run(plan)
+    except RunError as error:
+        fail(str(error))
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        stays = (plan.out / "config.json").exists() if hasattr(chosen, "resume") else False
+        print(f"\ninterrupted{f', --resume {plan.out} goes on' if stays else ''}", file=sys.stderr)
         sys.exit(130)
 
 

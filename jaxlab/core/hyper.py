@@ -25,6 +25,11 @@ Scalar = float | ArrayLike
 Schedule = Callable[[ArrayLike], ArrayLike]
 """A function of the step: ``schedule(step) -> value``, elementwise, traceable in every number."""
 
+
+class RunError(ValueError):
+    """What a run met on its way and cannot go on with, such as a database that stays locked. A line for the user."""
+
+
 _INTERVAL = re.compile(r"([\[(])\s*(\S+)\s*,\s*(\S+)\s*([\])])")
 
 

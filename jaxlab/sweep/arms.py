@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxlab.core import hyper
 from jaxlab.sweep.population import History, run_population
 from jaxlab.sweep.protocol import Arm, Protocol, identity_of, places_of
 from jaxlab.sweep.storage import Finished, Stage, Storage
@@ -224,7 +225,7 @@ class _Run:
         task = self.arm.task
         last = {name: values[:, -1] for name, values in history.validation.items()}
         if np.isfinite(last["loss"]).any() and not np.isfinite(last[task.metric]).any():
-            raise ValueError(
+            raise hyper.RunError(
                 f"task {task.name!r}: metric {task.metric!r} is finite for none of {last['loss'].size} members, "
                 "though the loss is: accepted is a metric that is a number"
             )

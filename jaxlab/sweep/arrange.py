@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import PyTree
 
+from jaxlab.core import hyper
 from jaxlab.sweep import layout as layouts
 from jaxlab.sweep import memory
 from jaxlab.sweep.layout import Layout
@@ -119,7 +120,7 @@ def _trial(program: Program, pieces: Pieces, beginning: Beginning, data: PyTree,
     return seconds
 
 
-def _too_small(needed: int, limit: int) -> ValueError:
-    return ValueError(
+def _too_small(needed: int, limit: int) -> hyper.RunError:
+    return hyper.RunError(
         f"memory = {limit} ({memory.text(limit)}): one member a device needs {needed} bytes ({memory.text(needed)})"
     )

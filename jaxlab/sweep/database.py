@@ -21,6 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
+from jaxlab.core import hyper
 from jaxlab.core.space import Choice, LogUniform, OneMinusLog, SearchSpace, Uniform
 
 PATIENCE = 10.0
@@ -159,7 +160,7 @@ class Database:
                 for secret in self._secrets:
                     problem = problem.replace(secret, "***")
                 problem = "is locked by another process" if locked else problem
-                raise ValueError(f"storage = {self.shown}: {problem}")
+                raise hyper.RunError(f"storage = {self.shown}: {problem}")
             time.sleep(random.uniform(0.01, 0.1))
 
 

@@ -15,6 +15,7 @@ from jax.sharding import SingleDeviceSharding
 from jaxtyping import PyTree
 
 from jaxlab import train
+from jaxlab.core import hyper
 
 SECONDS = 30.0
 """Between two checkpoints, at least."""
@@ -59,7 +60,7 @@ class Saving:
             there = self.note["identity"]
             for name, here in self._identity.items():
                 if there.get(name) != here:
-                    raise ValueError(
+                    raise hyper.RunError(
                         f"checkpoint = {str(folder)!r} holds another population, of {name} = {there.get(name)!r}: "
                         f"accepted is {here!r}, or an empty folder"
                     )

@@ -12,7 +12,7 @@ LADDER = (
     *((32, 5, 20), (24, 5, 20), (16, 5, 20), (16, 5, 10), (16, 3, 10), (12, 3, 10), (8, 3, 10), (8, 3, 7)),
     *((8, 3, 5), (8, 2, 5), (6, 2, 5), (6, 2, 4), (4, 2, 3), (4, 1, 3), (3, 1, 3), (2, 1, 2), (1, 1, 2)),
 )
-"""Points of each arm's tuning, selection seeds, report seeds; the first that fits is taken."""
+"""Trials of each arm, selection seeds, report seeds; the first that fits is taken."""
 SHARE = 0.85
 """Of the time that is planned; the rest is for what was not foreseen."""
 MEMBERS = 8
@@ -28,9 +28,9 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What fits: points of each arm's tuning, seeds, and the seconds that it is expected to take."""
+    """What fits: trials of each arm, seeds, and the seconds that it is expected to take."""
 
-    points: int
+    trials: int
     selection_seeds: int
     seeds: int
     seconds: float
@@ -38,7 +38,7 @@ class Plan:
     def words(self, minutes: float) -> str:
         """The plan in a sentence."""
         return (
-            f"Planned into {minutes:g} minutes: {self.points} points for each arm, {self.selection_seeds} selection "
+            f"Planned into {minutes:g} minutes: {self.trials} trials for each arm, {self.selection_seeds} selection "
             f"seeds, {self.seeds} report seeds, expected to take {self.seconds / 60:.1f} minutes."
         )
 
@@ -72,10 +72,10 @@ def plan(minutes: float, arms: Sequence[Arm], measured: Sequence[Measured]) -> P
       ValueError: not even one trial for each arm fits.
     """
     seconds = 0.0
-    for points, selection, report in LADDER:
-        seconds = sum(estimate(arm, one, points, selection, report) for arm, one in zip(arms, measured, strict=True))
+    for trials, selection, report in LADDER:
+        seconds = sum(estimate(arm, one, trials, selection, report) for arm, one in zip(arms, measured, strict=True))
         if seconds <= SHARE * 60 * minutes:
-            return Plan(points, selection, report, seconds)
+            return Plan(trials, selection, report, seconds)
     needed = float(np.ceil(10 * seconds / (SHARE * 60)) / 10)
     raise ValueError(
         f"budget_minutes = {minutes:g}: one trial for each of {len(arms)} arms needs about {needed:g}: "
@@ -83,15 +83,15 @@ def plan(minutes: float, arms: Sequence[Arm], measured: Sequence[Measured]) -> P
     )
 
 
-def estimate(arm: Arm, measured: Measured, points: int, selection: int, report: int) -> float:
+def estimate(arm: Arm, measured: Measured, trials: int, selection: int, report: int) -> float:
     """Seconds that an arm of such a comparison takes."""
-    extra = extra_of(points) if arm.extra else 0
-    large, small = places_for((points - extra) * selection, extra * selection, report)
+    extra = extra_of(trials) if arm.extra else 0
+    large, small = places_for((trials - extra) * selection, extra * selection, report)
     programs = 1 if large == small else 2
     members = large + small * (1 + bool(extra))
     return programs * measured.compile_seconds + members * arm.steps * measured.seconds_per_step
 
 
-def extra_of(points: int) -> int:
-    """How many of an arm's points are kept for a second look where the first ones point to: a quarter."""
-    return points // 4
+def extra_of(trials: int) -> int:
+    """How many of an arm's trials are kept for a second look where the first ones point to: a quarter."""
+    return trials // 4

@@ -2,11 +2,11 @@
 
     python -m experiments.compare
     python -m experiments.compare --task digits_cnn --optimizers momentum adamw --seeds 10
-    python -m experiments.compare --tasks digits_mlp breast_cancer --horizons 300 1000 --board full --trials 48
+    python -m experiments.compare --tasks digits_mlp breast_cancer --horizons 300 1000 --board full --trials 16
     python -m experiments.compare --task my_package.my_module:task --budget-minutes 10
     python -m experiments.compare --resume runs/compare/2026-01-31-120000
 
-Every optimizer has the same trials (selection seeds counted) of the same steps. On the one-knob board they tune the
+Every optimizer has the same trials, with the same selection seeds and steps. On the one-knob board they tune the
 learning rate alone, within the range that papers used, and all else is as published: three quarters of the rates lie on
 a grid, the last quarter where the grid points to, beyond its end if the best is there. On the full board every
 hyperparameter of the search space is drawn together, from a Halton sequence. The point with the best mean validation
@@ -49,10 +49,10 @@ class Config:
     """The arms."""
     board: Board = "one-knob"
     """Tune the learning rate alone, or everything in the published search space."""
-    trials: int = 24
-    """Runs of each arm's tuning: points times selection seeds."""
+    trials: int = 8
+    """Points that each arm tries: learning rates, or on the full board values of all."""
     selection_seeds: int = 3
-    """Seeds that each point is tried with."""
+    """Seeds that each trial is run with."""
     seeds: int = 5
     """Seeds that the chosen points are reported on."""
     horizons: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--steps"])] = ()
@@ -160,16 +160,12 @@ def points_of(recipe: Recipe, config: Config) -> tuple[dict[str, list[float]], i
     """What is tried first, and how many points are kept for the second look."""
     if config.learning_rates:
         return {"learning_rate": list(config.learning_rates)}, 0
-    points, rest = divmod(hyper.integer("trials", config.trials, at_least=1), config.selection_seeds)
-    if rest:
-        raise ValueError(
-            f"trials = {config.trials}: accepted is a multiple of selection_seeds, {config.selection_seeds}"
-        )
+    trials = hyper.integer("trials", config.trials, at_least=1)
     space = recipe.info.search_space
     if config.board == "full":
-        return {name: values.tolist() for name, values in sample(space, points, "halton", config.seed).items()}, 0
-    extra = budget.extra_of(points)
-    return {"learning_rate": grid(space["learning_rate"], points - extra)}, extra
+        return {name: values.tolist() for name, values in sample(space, trials, "halton", config.seed).items()}, 0
+    extra = budget.extra_of(trials)
+    return {"learning_rate": grid(space["learning_rate"], trials - extra)}, extra
 
 
 def timing_of(schedule: str, steps: int, warmup: float) -> dict[str, float]:
@@ -250,7 +246,7 @@ def within_budget(plan: Plan, console: Console) -> Plan:
     console.print(words)
     chosen = dataclasses.replace(
         config,
-        trials=fits.points * fits.selection_seeds,
+        trials=fits.trials,
         selection_seeds=fits.selection_seeds,
         seeds=fits.seeds,
         out=plan.out,

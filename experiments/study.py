@@ -69,7 +69,7 @@ def run(
         "verdict": verdict.overall(scores, pairs, measure, noun=noun),
         "margin": protocol.margin,
         "steps": arms[0].steps,
-        "trials": arms[0].total_trials * len(protocol.selection) if arms[0].points else 0,
+        "trials": arms[0].total_trials,
         "power": measures.power(outcomes, protocol),
         "program": {
             "layout": first.layout,

@@ -181,8 +181,8 @@ class Program(TypedDict):
 class Study(TypedDict):
     """Arms on one task, compared in pairs, and what that says. ``margin``: differences below it do not matter.
 
-    ``trials``: runs of each arm's tuning, selection seeds counted; ``steps``: of a run. On the ``board`` "one-knob" the
-    learning rate is tuned and all else is as published, on "full" every hyperparameter of the search space.
+    ``trials``: points that each arm tried, each with every selection seed; ``steps``: of a run. On the ``board``
+    "one-knob" the learning rate is tuned and all else is as published, on "full" all of the search space.
     """
 
     question: str

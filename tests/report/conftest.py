@@ -101,7 +101,7 @@ def tell_more(results: dict[str, Any], board: str) -> None:
     higher, arms = results["task"]["higher_is_better"], results["arms"]
     results |= {
         "steps": 1000,
-        "trials": arms[0]["tuning"]["validation"].size,
+        "trials": len(arms[0]["tuning"]["validation"]),
         "board": board,
         "power": {"seeds": 5, "pairs": len(results["comparisons"]), "effect": 4.12, "difference": 0.0123},
         "program": {

@@ -101,7 +101,7 @@ class Arm:
       extra: trials after the first, of one hyperparameter: where its first values point to, see
         :func:`~jaxlab.sweep.tuning.second_look`.
       space: where the points come from, for the storage's record.
-      optimizer, schedule, reference, state_bytes_per_param: for the record.
+      optimizer, schedule, static, reference, state_bytes_per_param: for the record.
 
     Raises:
       TypeError, ValueError: whatever ``build`` refuses of any point; points that are not equally many; a second look at
@@ -119,6 +119,7 @@ class Arm:
     space: SearchSpace | None = None
     optimizer: str = ""
     schedule: str = "constant"
+    static: tuple[tuple[str, Any], ...] = ()
     reference: str = ""
     state_bytes_per_param: float = 0.0
 
@@ -175,6 +176,7 @@ def recipe_arm(
         space=recipe.info.search_space,
         optimizer=recipe.optimizer,
         schedule=recipe.schedule,
+        static=recipe.static,
         reference=recipe.info.reference,
         state_bytes_per_param=recipe.info.state_bytes_per_param,
     )
@@ -203,11 +205,10 @@ def places_for(first: int, second: int, report: int) -> tuple[int, int]:
 def identity_of(arm: Arm, protocol: Protocol) -> dict[str, Any]:
     """What an arm's trials are of: trials that were made of anything else are not its own."""
     return {
-        "task": arm.task.name,
-        "metric": arm.task.metric,
-        "data": fingerprint((arm.task.data, arm.task.test)),
+        **task_identity(arm.task),
         "optimizer": arm.optimizer,
         "schedule": arm.schedule,
+        "static": repr(arm.static),
         "points": {name: list(values) for name, values in arm.points.items()},
         "extra": arm.extra,
         "hyperparams": dict(arm.hyperparams),
@@ -215,6 +216,17 @@ def identity_of(arm: Arm, protocol: Protocol) -> dict[str, Any]:
         "batch_size": arm.batch_size,
         "evaluations": protocol.evaluations,
         "selection_seeds": list(protocol.selection),
+    }
+
+
+def task_identity(task: tasks.Task) -> dict[str, Any]:
+    """What a run's numbers depend on, of its task; a model and a loss are known by the task's name alone."""
+    return {
+        "task": task.name,
+        "metric": task.metric,
+        "higher_is_better": task.higher_is_better,
+        "data": fingerprint((task.data, task.test)),
+        "validation_fraction": task.validation_fraction,
     }
 
 

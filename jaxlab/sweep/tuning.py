@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxlab.core import hyper
 from jaxlab.core.space import Distribution, LogUniform, Uniform, beyond
@@ -29,7 +29,7 @@ class Tuning:
       edges: the hyperparameters whose chosen value is at an end of what was tried, so that a better one may lie
         outside: they are not tuned. Of several that were varied together the first alone is judged: one of a handful of
         points in many dimensions is at an end of some.
-      widened: how many trials lie outside the range that was asked for (:func:`second_look`).
+      first: which trials were asked for; the others are of a :func:`second_look`, drawn to where the first point.
       history: of all members, trials by seeds, where they ran as one population.
     """
 
@@ -38,8 +38,15 @@ class Tuning:
     validation: Float[np.ndarray, "trials seeds"]
     chosen: Mapping[str, float]
     edges: tuple[str, ...]
-    widened: int = 0
+    first: Bool[np.ndarray, " trials"]
     history: History | None = None
+
+    @property
+    def widened(self) -> int:
+        """How many trials lie outside the range that was asked for."""
+        values = np.array(self.values)
+        asked = values[self.first]
+        return int(((values < asked.min()) | (values > asked.max())).sum())
 
     @property
     def parameter(self) -> str:
@@ -117,17 +124,15 @@ def choose(
       points: hyperparameter to values, one for each trial; of one hyperparameter in any order.
       seeds, validation: columns and values of the trials' metric; not finite: diverged.
       higher_is_better: of the metric.
-      asked: how many of the first trials were asked for; those after them widen the range, or look closer.
+      asked: how many of the first trials were asked for, if not all.
 
     >>> found = choose({"learning_rate": [0.1, 0.01]}, [0], np.array([[0.5], [0.9]]), higher_is_better=True)
     >>> found.values, dict(found.chosen), found.edges
     ((0.01, 0.1), {'learning_rate': 0.01}, ('learning_rate',))
     """
     trials = {name: np.asarray(values, np.float64) for name, values in points.items()}
-    first = next(iter(trials))
-    span = trials[first][:asked]
-    widened = int(((trials[first] < span.min()) | (trials[first] > span.max())).sum())
-    order = np.argsort(trials[first], kind="stable") if len(trials) == 1 else np.arange(len(validation))
+    main = next(iter(trials))
+    order = np.argsort(trials[main], kind="stable") if len(trials) == 1 else np.arange(len(validation))
     rows = np.asarray(validation, np.float64)[order]
     best = best_row(rows, higher_is_better=higher_is_better)
     trials = {name: tuple(values[order].tolist()) for name, values in trials.items()}
@@ -136,8 +141,8 @@ def choose(
         seeds=tuple(seeds),
         validation=rows,
         chosen={name: values[best] for name, values in trials.items()},
-        edges=(first,) if _at_end(trials[first], best) else (),
-        widened=widened,
+        edges=(main,) if _at_end(trials[main], best) else (),
+        first=order < (len(order) if asked is None else asked),
     )
 
 

@@ -7,18 +7,15 @@ report seed draws all three anew.
 """
 
 import dataclasses
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import jax
-import numpy as np
 
 from jaxlab import tasks
 from jaxlab.core import hyper
 from jaxlab.core.space import SearchSpace
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep import layout as layouts
+from jaxlab.sweep.fingerprint import fingerprint
 from jaxlab.sweep.tuning import check_points, count_of
 from jaxlab.train.data import check_length
 from jaxlab.train.state import Build
@@ -228,12 +225,3 @@ def task_identity(task: tasks.Task) -> dict[str, Any]:
         "data": fingerprint((task.data, task.test)),
         "validation_fraction": task.validation_fraction,
     }
-
-
-def fingerprint(data: Any) -> str:
-    """A short checksum of arrays: their shapes, types and bytes."""
-    total = 0
-    for leaf in map(np.asarray, jax.tree.leaves(data)):
-        total = zlib.crc32(f"{leaf.shape}{leaf.dtype}".encode(), total)
-        total = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), total)
-    return f"{total:08x}"

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from jaxlab.core import hyper
 from jaxlab.core.space import SearchSpace
 from jaxlab.optimizers import Recipe
+from jaxlab.sweep.fingerprint import fingerprint
 from jaxlab.sweep.layout import Layout
 from jaxlab.sweep.population import Progress, run_population
-from jaxlab.sweep.protocol import fingerprint
 from jaxlab.sweep.pruning import SuccessiveHalving
 from jaxlab.sweep.sampler import propose, sample
 from jaxlab.sweep.storage import Finished, Stage

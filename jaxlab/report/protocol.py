@@ -65,11 +65,17 @@ def _tuning(study: Study) -> str:
 
 def _power(study: Study, power: Power) -> str:
     measure = measure_of(study)
-    size = "" if power["difference"] is None else f", here about {measure.difference(power['difference']).lstrip('+')}"
+    size = (
+        ""
+        if power["difference"] is None
+        else (
+            f", here about {measure.difference(power['difference']).lstrip('+')} from the spread between the tuning's runs"
+        )
+    )
     return (
-        f"Known before the report: with {power['seeds']} seeds and {power['pairs']:,} "
-        f"{'pair' if power['pairs'] == 1 else 'pairs'}, a true difference of {short(power['effect'])} standard "
-        f"deviations of the paired differences{size}, is found with 80% power. A smaller one may stay undecided."
+        f"With {power['seeds']} seeds and {power['pairs']:,} {'pair' if power['pairs'] == 1 else 'pairs'}, a true "
+        f"difference of {short(power['effect'])} standard deviations of the paired differences{size}, is found with "
+        "80% power. A smaller one may stay undecided."
     )
 
 

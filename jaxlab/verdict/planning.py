@@ -17,6 +17,9 @@ from jaxlab.verdict.divergence import gains
 from jaxlab.verdict.measure import Measure
 from jaxlab.verdict.paired import check_margin, power
 
+_TAIL = 1e-12
+"""A probability that makes no difference to a power."""
+
 
 def detectable_effect(seeds: int, pairs: int = 1, power_wanted: float = 0.8, alpha: float = 0.05) -> float:
     r"""The least difference, in standard deviations of the paired differences, that is found with this power.
@@ -87,8 +90,12 @@ def equivalence_power(margin: float, seeds: int, pairs: int = 1, alpha: float = 
     def shown(chi: float) -> float:
         return 2.0 * float(special.ndtr(reach - critical * chi / math.sqrt(df))) - 1.0
 
-    # Where the spread is larger than this, no mean is close enough.
-    return float(stats.chi(df).expect(shown, lb=0.0, ub=reach / critical * math.sqrt(df)))
+    # Where the spread is larger than this, no mean is close enough. Beyond the tail there is nothing either: a range
+    # of integration that is mostly empty would hide the peak.
+    spread = stats.chi(df)
+    limit = reach / critical * math.sqrt(df) if critical > 0.0 else math.inf
+    low, high = float(spread.ppf(_TAIL)), min(limit, float(spread.isf(_TAIL)))
+    return min(1.0, float(spread.expect(shown, lb=low, ub=high))) if low < high else 0.0
 
 
 def paired_sd(arms: Mapping[str, Collection[float | None]]) -> float | None:

@@ -40,8 +40,9 @@ def test_what_a_file_may_tell_is_told(study):
     said = words(check(study(board="one-knob")))
     assert "24 runs in all. All other numbers are as published." in said["Tuning"]
     assert said["Power"] == (
-        "Known before the report: with 5 seeds and 21 pairs, a true difference of 4.12 standard deviations of the "
-        "paired differences, here about 1.23 points, is found with 80% power. A smaller one may stay undecided."
+        "With 5 seeds and 21 pairs, a true difference of 4.12 standard deviations of the paired differences, here "
+        "about 1.23 points from the spread between the tuning's runs, is found with 80% power. A smaller one may stay "
+        "undecided."
     )
     assert said["Program"] == (
         "The runs of an arm are trained together as one population on 2 cpu devices, 8 at a time (the fastest of a "

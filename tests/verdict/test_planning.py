@@ -66,6 +66,20 @@ def test_equivalence_at_the_ends():
     assert equivalence_power(100.0, 5) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("seeds", [2, 5, 50, 100, 200])
+@pytest.mark.parametrize("pairs", [1, 28])
+def test_a_larger_margin_is_shown_more_often_up_to_one(seeds, pairs):
+    power_of = [equivalence_power(float(margin), seeds, pairs) for margin in np.geomspace(0.1, 1e5, 25)]
+    assert np.diff(power_of).min() >= 0.0
+    assert 0.0 <= power_of[0] <= power_of[-1] <= 1.0
+    assert power_of[-1] == pytest.approx(1.0, abs=1e-10 if seeds > 2 else 1e-5)
+
+
+def test_a_level_of_a_half_asks_only_for_the_mean():
+    # t at 1/2 is 0: the mean alone has to be within the margin.
+    assert equivalence_power(1.0, 4, alpha=0.5) == pytest.approx(2.0 * stats.norm.cdf(2.0) - 1.0)
+
+
 def test_sd_is_pooled_over_pairs_and_leaves_lost_runs_out():
     rng = np.random.default_rng(2)
     a, b, c = rng.normal(size=(3, 6))

@@ -15,7 +15,8 @@ LADDER = (
 """Trials of each arm, selection seeds, report seeds; the first that fits is taken."""
 SHARE = 0.85
 """Of the time that is planned; the rest is for what was not foreseen."""
-MEMBERS = 8
+MEMBERS, STEPS = 24, 50
+"""Of the population that is measured: as many members as by default are tuned, a stretch between two evaluations."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,15 +44,15 @@ class Plan:
         )
 
 
-def measure(arm: Arm) -> Measured:
-    """Trains a small population of an arm for a few steps; the first point stands for all."""
+def measure(arm: Arm, evaluations: int) -> Measured:
+    """Trains a population of an arm up to its first evaluation, or not as far; the first point stands for all."""
     point = arm.trials()[0] if arm.points else {}
     history = run_population(
         arm.task,
         arm.build,
         {**arm.hyperparams, **point},
         seed_keys(range(MEMBERS)),
-        steps=max(1, min(arm.steps, 20)),
+        steps=max(1, min(arm.steps // evaluations, STEPS)),
         batch_size=arm.batch_size,
         layout="vmap",
         test=True,

@@ -236,7 +236,7 @@ def within_budget(plan: Plan, console: Console) -> Plan:
     measured = {}
     for arm in arms:
         if (arm.task.name, arm.batch_size) not in measured:
-            measured[arm.task.name, arm.batch_size] = budget.measure(arm)
+            measured[arm.task.name, arm.batch_size] = budget.measure(arm, config.evaluations)
     left = config.budget_minutes - (time.perf_counter() - began) / 60
     try:
         fits = budget.plan(left, arms, [measured[arm.task.name, arm.batch_size] for arm in arms])

@@ -13,7 +13,7 @@ from rich.table import Table
 from experiments import measures
 from jaxlab import report, verdict
 from jaxlab.sweep import Arm, Outcome, Protocol, Storage, protocol_of, recipe_arm, run_arms, step_cost
-from jaxlab.sweep.arms import Cost
+from jaxlab.sweep.outcome import Cost
 
 __all__ = [
     "Arm",
@@ -97,6 +97,7 @@ def _entry(outcome: Outcome, protocol: Protocol) -> Mapping[str, Any]:
         "schedule": arm.schedule,
         "reference": arm.reference,
         "hyperparams": _chosen(outcome),
+        "static": dict(arm.static),
         "tuning": None
         if tuning is None
         else {

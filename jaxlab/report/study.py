@@ -24,6 +24,7 @@ class Tuning(TypedDict):
 
     ``at_edge``: the chosen value is the first or last of its grid, so a better one may lie beyond and the arm is not
     tuned. ``edges`` names every hyperparameter of which that holds; ``widened`` counts values beyond the first grid.
+    ``asked``: the least and the largest value of ``parameter`` in the first grid, before any later ones were drawn.
     """
 
     parameter: str
@@ -35,6 +36,7 @@ class Tuning(TypedDict):
     points: NotRequired[dict[str, list[float]]]
     edges: NotRequired[list[str]]
     widened: NotRequired[int]
+    asked: NotRequired[list[float]]
 
 
 class Report(TypedDict):
@@ -122,7 +124,7 @@ class Measures(TypedDict):
 class Arm(TypedDict):
     """One recipe. ``hyperparams`` holds every number it was reported with, the tuned one among them.
 
-    ``tuning`` is null where nothing was chosen; in a study, all arms are tuned or none.
+    ``static`` its structural arguments. ``tuning`` is null where nothing was chosen; in a study, all arms are tuned or none.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Arm(TypedDict):
     report: Report
     curves: Curves
     cost: Cost
+    static: NotRequired[dict[str, Any]]
     measures: NotRequired[Measures]
 
 
@@ -234,6 +237,8 @@ def _lengths(study: Study, whole: str) -> list[str]:
                 must_have(f"{path}.tuning.validation[...]", row, len(tuning["seeds"]), "seed")
             for name, values in tuning.get("points", {}).items():
                 must_have(f"{path}.tuning.points.{name}", values, len(tuning["values"]), "trial")
+            if "asked" in tuning:
+                must_have(f"{path}.tuning.asked", tuning["asked"], 2, "end")
         must_have(f"{path}.report.test", report["test"], len(report["seeds"]), "seed")
         must_have(f"{path}.report.interval", report["interval"], 2, "end")
         if report["diverged"] != report["test"].count(None):

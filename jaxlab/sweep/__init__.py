@@ -1,8 +1,9 @@
 """Populations of training runs: many recipes and seeds inside one compiled program, by a fair protocol."""
 
-from jaxlab.sweep.arms import Outcome, check_storage, run_arms
+from jaxlab.sweep.arms import check_storage, run_arms
 from jaxlab.sweep.cost import StepCost, step_cost
 from jaxlab.sweep.devices import use_every_core
+from jaxlab.sweep.outcome import Outcome
 from jaxlab.sweep.population import History, run_population
 from jaxlab.sweep.protocol import Arm, Protocol, protocol_of, recipe_arm
 from jaxlab.sweep.pruning import Patience, SuccessiveHalving

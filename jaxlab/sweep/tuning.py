@@ -1,7 +1,7 @@
 """Choosing hyperparameters by validation over several seeds."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
 import jax
@@ -146,7 +146,14 @@ def choose(
     )
 
 
-def second_look(distribution: Distribution, values: Sequence[float], best: int, count: int) -> list[float]:
+def second_look(
+    distribution: Distribution,
+    values: Sequence[float],
+    best: int,
+    count: int,
+    *,
+    accepts: Callable[[float], bool] = lambda _: True,
+) -> list[float]:
     """More values where the first ones point to: beyond an end that is best, else between the best's neighbours.
 
     Args:
@@ -154,18 +161,26 @@ def second_look(distribution: Distribution, values: Sequence[float], best: int, 
       values: ascending, at least two.
       best: index of the best.
       count: how many.
+      accepts: where the range ends for good; what lies beyond is looked for between the best and its neighbour.
 
     >>> rates = LogUniform(1.0, 16.0)
     >>> second_look(rates, [1.0, 4.0, 16.0], 2, 2), second_look(rates, [1.0, 4.0, 16.0], 1, 2)
     ([64.0, 256.0], [2.0, 8.0])
+    >>> second_look(rates, [1.0, 4.0, 16.0], 2, 2, accepts=lambda rate: rate < 100)
+    [8.0, 64.0]
     """
+
+    def between(a: float, b: float, count: int) -> list[float]:
+        places = np.linspace(distribution.to_unit(a), distribution.to_unit(b), count + 2)[1:-1]
+        return [distribution.from_unit(float(place)) for place in places]
+
     if best in (0, len(values) - 1):
-        found = beyond(distribution, values, "low" if best == 0 else "high", count)
+        outside = beyond(distribution, values, "low" if best == 0 else "high", count)
+        found = [value for value in outside if accepts(value)]
+        found += between(values[best], values[1 if best == 0 else -2], count - len(found))
     else:
-        low, middle, high = (distribution.to_unit(values[best + i]) for i in (-1, 0, 1))
-        below, above = count - count // 2, count // 2
-        places = [*np.linspace(low, middle, below + 2)[1:-1], *np.linspace(middle, high, above + 2)[1:-1]]
-        found = [distribution.from_unit(float(place)) for place in places]
+        found = between(values[best - 1], values[best], count - count // 2)
+        found += between(values[best], values[best + 1], count // 2)
     # What is met again after a logarithm shall be the number that one writes.
     return sorted(float(f"{value:.12g}") for value in found)
 

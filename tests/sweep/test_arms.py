@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxlab import tasks
+from jaxlab.core.space import Uniform
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep import Arm, Protocol, Storage, protocol_of, recipe_arm, run_arms, run_population, seed_keys
 from jaxlab.sweep import arms as machine
@@ -54,15 +55,17 @@ def test_every_arm_has_the_trials_that_it_was_promised(outcomes):
 
 
 def test_trials_and_reports_are_runs_of_their_seeds(line, outcomes):
-    """Trained again by other programs, without protocol or storage."""
+    """Trained again without protocol or storage, in the programs that are there."""
     (sgd, _) = outcomes
-    rates = np.repeat(sgd.tuning.values, 2)
-    again = run_population(line, Recipe("sgd").build, {"learning_rate": rates}, seed_keys([0, 1] * 6), steps=20)
-    np.testing.assert_allclose(sgd.tuning.validation.ravel(), again.validation["mse"][:, -1], rtol=1e-4)
+    for some in (slice(0, 4), slice(4, 6)):
+        rates = np.repeat(sgd.tuning.values[some], 2)
+        keys = seed_keys([0, 1] * (len(rates) // 2))
+        again = run_population(line, Recipe("sgd").build, {"learning_rate": rates}, keys, steps=20, capacity=8)
+        np.testing.assert_allclose(sgd.tuning.validation[some].ravel(), again.validation["mse"][:, -1], rtol=1e-4)
     means = sgd.tuning.validation.mean(axis=1)
     assert sgd.tuning.chosen["learning_rate"] == sgd.tuning.values[np.nanargmin(means)]
     report = run_population(
-        line, Recipe("sgd").build, sgd.tuning.chosen, seed_keys([5000, 5001, 5002]), steps=20, test=True
+        line, Recipe("sgd").build, sgd.tuning.chosen, seed_keys([5000, 5001, 5002]), steps=20, test=True, capacity=8
     )
     np.testing.assert_allclose(sgd.test, report.test["mse"], rtol=1e-4)
 
@@ -89,6 +92,45 @@ def test_what_stops_goes_on_and_ends_the_same(line, outcomes, tmp_path):
     assert "sgd" not in dict(told)
     told.clear()
     same(run_arms(arms_of(line), PROTOCOL, storage=Storage(url), progress=interrupt(1)), outcomes)
+
+
+def test_a_study_goes_on_with_the_layout_that_it_began_with(line, tmp_path, monkeypatch):
+    """By timing another process might choose another, with other rounding; its checkpoints know which it was."""
+    url, asked = f"sqlite:///{tmp_path / 'study.db'}", []
+
+    def spying(*arguments, **options):
+        asked.append(options["layout"])
+        return run_population(*arguments, **options)
+
+    def interrupt(arm, stage, steps):
+        if arm.name == "adam":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(machine, "run_population", spying)
+    protocol = dataclasses.replace(PROTOCOL, layout="auto")
+    arguments = {"checkpoints": tmp_path / "checkpoints", "storage": Storage(url)}
+    with pytest.raises(KeyboardInterrupt):
+        run_arms(arms_of(line, extra=0), protocol, progress=interrupt, **arguments)
+    assert asked[0] == "auto"
+    chosen = asked[1]
+    asked.clear()
+    run_arms(arms_of(line, extra=0), protocol, **arguments)
+    assert set(asked) == {chosen} != {"auto"}
+
+
+def test_trials_are_as_many_where_the_range_ends(line):
+    """Momentum is below 1: there is nothing beyond, so the second look is between the best and its neighbour."""
+    points = {"momentum": [0.9, 0.99]}
+    arm = recipe_arm("momentum", line, Recipe("momentum"), points, {"learning_rate": 1e-3}, steps=20, extra=2)
+    (found,) = run_arms([dataclasses.replace(arm, space={"momentum": Uniform(0.9, 0.99)})], PROTOCOL)
+    assert len(found.tuning.values) == 4
+    assert found.tuning.values[-1] < 1
+
+
+def test_what_is_not_run_costs_nothing(line):
+    arm = recipe_arm("sgd", line, Recipe("sgd"), {"learning_rate": [0.1, 1e9]}, steps=20)
+    (found,) = run_arms([arm], PROTOCOL)
+    assert found.tuning_cost.member_steps == 2 * 20 + 2 * 10  # the second rate was lost at the first evaluation
 
 
 def test_two_at_once_share_the_work(line, outcomes, tmp_path, monkeypatch):
@@ -121,6 +163,11 @@ def test_trials_of_anything_else_are_not_its_own(line, tmp_path):
     run_arms(arms_of(line)[:1], PROTOCOL, storage=Storage(url))
     with pytest.raises(ValueError, match="begun with steps = 20, here it is 30"):
         run_arms(arms_of(line, steps=30)[:1], PROTOCOL, storage=Storage(url))
+    with pytest.raises(ValueError, match="begun with static = "):
+        run_arms(arms_of(line, static=(("state_dtype", "bfloat16"),))[:1], PROTOCOL, storage=Storage(url))
+    other = dataclasses.replace(line, validation_fraction=0.5)
+    with pytest.raises(ValueError, match=r"begun with validation_fraction = 0\.2"):
+        run_arms(arms_of(other)[:1], PROTOCOL, storage=Storage(url))
     moved = dataclasses.replace(line, data={**line.data, "y": line.data["y"] + 1})
     with pytest.raises(ValueError, match="begun with data = "):
         run_arms(arms_of(moved)[:1], PROTOCOL, storage=Storage(url))

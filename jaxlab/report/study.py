@@ -124,7 +124,8 @@ class Measures(TypedDict):
 class Arm(TypedDict):
     """One recipe. ``hyperparams`` holds every number it was reported with, the tuned one among them.
 
-    ``static`` its structural arguments. ``tuning`` is null where nothing was chosen; in a study, all arms are tuned or none.
+    ``static`` its structural arguments. ``tuning`` is null where nothing was chosen; in a study, all arms are tuned or
+    none.
     """
 
     name: str

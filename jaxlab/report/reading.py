@@ -52,22 +52,15 @@ def points_of(tuning: Tuning) -> dict[str, Float[np.ndarray, " trials"]]:
     return {name: np.array(values, np.float64) for name, values in points.items()}
 
 
-def first_range(tuning: Tuning, *, higher_is_better: bool) -> tuple[float, float] | None:
+def first_range(tuning: Tuning) -> tuple[float, float] | None:
     """The ends of the grid that a search began with, where it went on beyond one of them; else None.
 
-    The file says how many values came later. They lie beyond the end that was the best of the first grid: at the
-    upper end if the best of all but the largest is the last of those, else at the lower.
+    None, too, in a file that does not say where it began.
     """
-    widened = tuning.get("widened", 0)
-    if not 0 < widened < len(tuning["values"]):
+    if "asked" not in tuning:
         return None
-    order = np.argsort(tuning["values"], kind="stable")
-    values = np.array(tuning["values"], np.float64)[order]
-    means = numbers(tuning["validation"]).mean(axis=1)[order]
-    gains = np.where(np.isfinite(means), means if higher_is_better else -means, -np.inf)
-    lower = values[:-widened]
-    first = lower if gains[:-widened].argmax() == lower.size - 1 else values[widened:]
-    return float(first[0]), float(first[-1])
+    low, high = tuning["asked"]
+    return (low, high) if min(tuning["values"]) < low or max(tuning["values"]) > high else None
 
 
 def chosen_trial(arm: Arm) -> int:

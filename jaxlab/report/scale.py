@@ -27,10 +27,10 @@ LOG = Scale("log", np.log10, lambda u: 10.0**u)
 ONE_MINUS_LOG = Scale("one minus log", lambda x: -np.log10(1.0 - x), lambda u: 1.0 - 10.0**-u)
 
 
-def scale_of(values: Values) -> Scale:
+def even_scale(values: Values) -> Scale:
     """The scale on which values are spread most evenly: that of their search space, if it was searched evenly.
 
-    >>> [scale_of(np.array(values)).name for values in ([1e-4, 1e-3, 1e-2], [0.9, 0.99, 0.999], [0.0, 0.1, 0.2])]
+    >>> [even_scale(np.array(values)).name for values in ([1e-4, 1e-3, 1e-2], [0.9, 0.99, 0.999], [0.0, 0.1, 0.2])]
     ['log', 'one minus log', 'linear']
     """
     low, high = float(values.min()), float(values.max())

@@ -57,7 +57,7 @@ def sensitivity(study: Study) -> Figure | None:
         axes = add_axes(figure, left, WIDTH - left - width, height - top - _ROW, top)
         for values, mean in lines:
             axes.plot(values, mean, color=GRID, linewidth=0.8, zorder=1)
-        if began := first_range(tuning, higher_is_better=measure.higher_is_better):
+        if began := first_range(tuning):
             axes.axvspan(*began, color=GRID, alpha=0.45, linewidth=0, zorder=0)
         _panel(axes, tuning, measure.factor, look[arm["name"]], window, lower_is_bad=measure.higher_is_better)
         _name(axes, arm["name"], tuning)

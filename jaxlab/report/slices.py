@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from jaxlab.report.focus import best_part, limits
 from jaxlab.report.reading import chosen_trial, is_full, measure_of, numbers, points_of, tuning_of
-from jaxlab.report.scale import Scale, scale_of, ticks
+from jaxlab.report.scale import Scale, even_scale, ticks
 from jaxlab.report.study import Study
 from jaxlab.report.style import DIVERGED, FAINT, INK, TEXT, WIDTH, Style, add_axes, fit, new_figure, styles
 
@@ -65,8 +65,8 @@ def slices(study: Study) -> Figure | None:
             for row, place in having:
                 axes = add_axes(figure, left, WIDTH - left - _WIDTH, height - place - _PANEL, place)
                 axes.set_ylim(*window)
-                _axis(axes, scale_of(values), values, bottom=place == having[-1][1], left=j == 0)
-                _panel(axes, row, name, scale_of(values), lower_is_bad=measure.higher_is_better)
+                _axis(axes, even_scale(values), values, bottom=place == having[-1][1], left=j == 0)
+                _panel(axes, row, name, even_scale(values), lower_is_bad=measure.higher_is_better)
         top += _height(len(shown))
     return figure
 

@@ -210,10 +210,10 @@ def test_a_widened_grid_shades_its_first_range_and_is_drawn_in_order(study):
     results = check(study(arms=2))
     tuning = results["arms"][0]["tuning"]
     values = tuning["values"]
-    # A search of the middle five found its largest value best and went on beyond it; the order of trials is anyone's.
+    # A search of the lower five found its largest value best and went on beyond it; the order of trials is anyone's.
     tuning["values"], tuning["chosen"] = values[::-1], values[-1]
     tuning["validation"] = [[0.9 + 0.001 * value] * 3 for value in values[::-1]]
-    tuning |= {"widened": 3, "edges": ["learning_rate"]}
+    tuning |= {"widened": 3, "asked": [values[0], values[4]], "edges": ["learning_rate"]}
     figure = sensitivity(results)
     assert figure is not None
     first, second = figure.axes

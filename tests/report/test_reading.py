@@ -62,26 +62,21 @@ def test_edges_of_old_and_new_files(study):
     assert at_edges(tuning | {"at_edge": True, "edges": ["b1"]}) == ["b1"]
 
 
-@pytest.mark.parametrize("higher_is_better", [True, False])
 @pytest.mark.parametrize(
-    ("gains", "expected"),
-    [
-        # The best of 1, 2, 3 is 3: more were tried above it. They may be better, worse, or diverge.
-        ([1.0, 2.0, 3.0, 4.0, 5.0], (1.0, 3.0)),
-        ([1.0, 2.0, 3.0, 2.5, 1.0], (1.0, 3.0)),
-        ([1.0, 2.0, 3.0, None, None], (1.0, 3.0)),
-        # The best of 3, 4, 5 is 3: more were tried below it.
-        ([5.0, 4.0, 3.0, 2.0, 1.0], (3.0, 5.0)),
-        ([1.0, 2.0, 3.0, 2.5, None], (1.0, 3.0)),
-        ([2.0, 2.5, 2.4, 2.3, None], (3.0, 5.0)),
-    ],
+    ("asked", "expected"),
+    [([1.0, 3.0], (1.0, 3.0)), ([2.0, 5.0], (2.0, 5.0)), ([2.0, 4.0], (2.0, 4.0)), ([1.0, 5.0], None)],
 )
-def test_the_range_that_a_search_began_with(study, gains, expected, higher_is_better):
-    tuning = study(arms=1)["arms"][0]["tuning"]
-    rows = [[None if gain is None else gain if higher_is_better else -gain] * 3 for gain in gains]
-    tuning |= {"values": [1.0, 2.0, 3.0, 4.0, 5.0], "validation": rows, "widened": 2}
-    assert first_range(tuning, higher_is_better=higher_is_better) == expected
-    assert first_range(tuning | {"widened": 0}, higher_is_better=higher_is_better) is None
+def test_the_range_that_a_search_began_with(study, asked, expected):
+    tuning = study(arms=1)["arms"][0]["tuning"] | {"values": [3.0, 2.0, 1.0, 4.0, 5.0], "widened": 2}
+    assert first_range(tuning | {"asked": asked}) == expected
+    assert first_range(tuning) is None  # nothing is guessed
+
+
+def test_a_range_has_two_ends(study):
+    results = study(arms=1)
+    results["arms"][0]["tuning"]["asked"] = [1.0]
+    with pytest.raises(ValueError, match=r"tuning\.asked has 1 entries: accepted are 2"):
+        check(results)
 
 
 def test_ranks_and_means(study):

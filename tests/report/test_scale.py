@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxlab.core.space import LogUniform, OneMinusLog, Uniform
-from jaxlab.report.scale import LINEAR, LOG, ONE_MINUS_LOG, scale_of, ticks
+from jaxlab.report.scale import LINEAR, LOG, ONE_MINUS_LOG, even_scale, ticks
 
 CASES = [
     (LogUniform(1e-4, 3e-2), LOG),
@@ -23,7 +23,7 @@ def test_the_scale_of_a_space_is_found_from_its_samples(space, expected, trials)
     # Evenly spread but for a little, in no order: as quasi-random points are.
     units = (np.arange(trials) + np.random.default_rng(trials).uniform(0.2, 0.8, trials)) / trials
     values = np.array([space.from_unit(float(u)) for u in np.random.default_rng(0).permutation(units)])
-    assert scale_of(values) is expected
+    assert even_scale(values) is expected
     np.testing.assert_allclose(expected.value(expected.place(values)), values, rtol=1e-12, atol=1e-12)
 
 
@@ -38,5 +38,5 @@ def test_ticks_stand_where_they_say(space, scale, most):
 
 
 def test_one_value_alone():
-    assert scale_of(np.array([0.5, 0.5])) is LINEAR
-    assert scale_of(np.array([1e-3])) is LINEAR
+    assert even_scale(np.array([0.5, 0.5])) is LINEAR
+    assert even_scale(np.array([1e-3])) is LINEAR

@@ -21,11 +21,12 @@ def of_arm(outcome: Outcome) -> dict[str, Any]:
     }
     if tuning is None:
         return found
-    means = [float(row.mean()) if np.isfinite(row).all() else None for row in tuning.validation]
-    found["best_of"] = verdict.expected_best(means, higher)
+    means = np.array([row.mean() if np.isfinite(row).all() else np.nan for row in tuning.validation])
+    # A second look places its trials beside the best: with them among the draws, a small search would look too good.
+    found["best_of"] = verdict.expected_best(means[tuning.first], higher)
     if tuning.points.keys() == {"learning_rate"} and len(means) > 1:
         found["sensitivity"] = verdict.lr_sensitivity(tuning.values, means, higher)._asdict()
-    variance = verdict.study_variance(tuning.validation, outcome.test, higher)
+    variance = verdict.study_variance(tuning.validation[tuning.first], outcome.test, higher)
     found["study"] = {
         "seed_sd": variance.seed_sd,
         "search_sd": variance.search_sd,

@@ -1,5 +1,7 @@
 """What an arm's runs say beside its final metric: how often they fail, how soon they are good, what to expect next."""
 
+from collections.abc import Sequence
+
 from jaxlab import verdict
 from jaxlab.report.markup import Html, el
 from jaxlab.report.provenance import Place, source
@@ -19,7 +21,7 @@ def reliability(place: Place) -> Html | None:
     head = ["Arm"]
     head += ["Diverged, of all runs"] * told["divergence"]
     head += ["Lost by a wrong rate", "Lost by too large a rate"] * told["sensitivity"]
-    head += [f"Steps to {measure.value(targets[0])}", "Runs that arrived"] if targets else []
+    head += [f"Steps to {measure.value(targets[0])} on validation data", "Runs that arrived"] if targets else []
     rows = []
     for arm in arms:
         found, cells = _measures(arm), []
@@ -37,8 +39,9 @@ def reliability(place: Place) -> Html | None:
     how = (
         "Diverged: exact binomial interval over tuning and report together. A wrong rate: the best mean of the tuning "
         "less its average over learning rates up to 10 times too small or too large; too large a rate: above the best "
-        "alone. Steps: the median over report seeds with an interval between two of them; a run that never arrives "
-        "counts as later than every number."
+        "alone. Steps: until the metric on validation data is first at the task's target; the target itself is one for "
+        "test data, which are not looked at on the way. The median over report seeds with an interval between two of "
+        "them; a run that never arrives counts as later than every number."
     )
     fields = ("arms[].measures", "arms[].tuning.validation", "arms[].curves.validation")
     return table(
@@ -74,27 +77,25 @@ def expectations(place: Place) -> Html | None:
         if told:
             found = _measures(arm).get("study")
             path = place.arm(arm, "measures.study") if found else None
-            low, high = found["interval"] if found else (None, None)
-            known = low is not None and high is not None
             cells += [
                 number(_size(measure, found["seed_sd"] if found else None), path and f"{path}.seed_sd"),
                 number(_size(measure, found["search_sd"] if found else None), path and f"{path}.search_sd"),
-                number(
-                    f"{measure.value(low)} to {measure.value(high)}" if known else None, path and f"{path}.interval"
-                ),
+                number(_possible(measure, found["interval"]) if found else None, path and f"{path}.interval"),
             ]
         rows.append(el("tr", row_name(arm["name"]), *cells))
     how = (
         "On a fresh seed: the share of report seeds on which the first arm is ahead, a tie counting half, with its "
-        "exact binomial interval. Searches: the tuning's trials and seeds are drawn anew with replacement, the best "
-        "chosen again. Interval with both: of the report's mean, for both spreads."
+        "exact binomial interval. Searches: of the tuning, the trials that it began with and its seeds are drawn anew "
+        "with replacement, the best chosen again. Later trials, near the best of the first, are left out: they are no "
+        "draws from the range. Interval with both: of the report's mean, for both spreads; shown as far as the metric "
+        "can reach."
     )
     fields = ("comparisons[].p_better", "arms[].measures.study", "arms[].report.test", "arms[].tuning.validation")
     return table(
         head,
         rows,
-        "What to expect of another seed, and of another search of the same size. SD: standard deviation"
-        f"{_unit(measure)}. In brackets: 95% intervals.",
+        "What to expect of another seed, and of another search of as many trials as the tuning began with. SD: standard "
+        f"deviation{_unit(measure)}. In brackets: 95% intervals.",
         source=source(place, ("tuning", "report"), fields, how),
     )
 
@@ -142,6 +143,14 @@ def _reached(found: StepsToTarget | None) -> str | None:
 def _size(measure: verdict.Measure, value: float | None) -> str:
     """A spread or a loss, which has no sign; its unit stands above the table."""
     return DASH if value is None else measure.bare(value, sign=True).lstrip("+")
+
+
+def _possible(measure: verdict.Measure, interval: Sequence[float | None]) -> str | None:
+    """An interval, cut where the metric ends: a t interval does not know that no run is more than 100% correct."""
+    low, high = interval
+    if low is None or high is None:
+        return None
+    return f"{measure.value(measure.possible(low))} to {measure.value(measure.possible(high))}"
 
 
 def _unit(measure: verdict.Measure) -> str:

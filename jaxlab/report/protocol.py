@@ -65,13 +65,10 @@ def _tuning(study: Study) -> str:
 
 def _power(study: Study, power: Power) -> str:
     measure = measure_of(study)
-    size = (
-        ""
-        if power["difference"] is None
-        else (
-            f", here about {measure.difference(power['difference']).lstrip('+')} from the spread between the tuning's runs"
-        )
-    )
+    size = ""
+    if power["difference"] is not None:
+        known = measure.difference(power["difference"]).lstrip("+")
+        size = f", here about {known} from the spread between the tuning's runs"
     return (
         f"With {power['seeds']} seeds and {power['pairs']:,} {'pair' if power['pairs'] == 1 else 'pairs'}, a true "
         f"difference of {short(power['effect'])} standard deviations of the paired differences{size}, is found with "

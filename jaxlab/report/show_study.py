@@ -32,8 +32,9 @@ _CAPTIONS = {
     "Grey: the other arms.",
     "slices": "A dot: a trial, its mean over selection seeds. Ring: the chosen trial. Cross: runs diverged. Triangle: "
     "beyond the axis. All hyperparameters of a trial differ at once, so a column shows one with the others mixed in.",
-    "best_of": "The best mean on validation data that k of the trials, drawn at random, hold on average. A flat line: "
-    "little tuning is enough. A line begins where any k trials hold one without a diverged run.",
+    "best_of": "The best mean on validation data that k of the trials, drawn at random, hold on average: of the "
+    "trials that the tuning began with, as those it added near the best would flatter a small k. A flat line: little "
+    "tuning is enough. A line begins where any k trials hold one without a diverged run.",
 }
 _SOURCES: dict[str, tuple[tuple[Stage, ...], tuple[str, ...]]] = {
     "final": (("report",), ("arms[].report",)),

@@ -101,7 +101,11 @@ class StepsToTarget(TypedDict):
 
 
 class StudyVariance(TypedDict):
-    """Standard deviations over report seeds and over searches of this size, and the mean's interval with both."""
+    """Standard deviations over report seeds and over searches, and the mean's interval with both.
+
+    A search is of as many trials as the tuning was asked for at first. ``interval`` is a t interval: of a fraction it
+    can leave 0 to 1, and the page shows no more of it than that.
+    """
 
     seed_sd: float | None
     search_sd: float | None
@@ -111,7 +115,8 @@ class StudyVariance(TypedDict):
 class Measures(TypedDict):
     """What an arm's runs say beside its final metric; each may be missing.
 
-    ``best_of``: the expected best validation metric of 1, 2, ... trials drawn from those of the tuning.
+    ``best_of``: the expected best validation metric of 1, 2, ... trials drawn from those that the tuning was asked for
+    at first. Later ones were placed where the first looked best, so they are no draws from the range.
     """
 
     divergence: NotRequired[Divergence]

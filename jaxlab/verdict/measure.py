@@ -10,8 +10,8 @@ MINUS = "\N{MINUS SIGN}"
 class Measure:
     """A metric with its unit.
 
-    A unit that begins with "fraction" (such as "fraction correct") is shown in percent, and a difference
-    of it in percentage points.
+    A unit that begins with "fraction" (such as "fraction correct") is of numbers from 0 to 1; they are shown in
+    percent, and a difference in percentage points.
 
     Attributes:
       metric: its name, such as "accuracy"; underscores are shown as spaces.
@@ -68,6 +68,14 @@ class Measure:
         if float(digits) == 0.0:
             digits = "0.00" if self.is_fraction else "0"
         return (digits if sign else digits.lstrip("+")).replace("-", MINUS)
+
+    def possible(self, x: float) -> float:
+        """The value of the metric that is nearest to a number: of a fraction none lies below 0 or above 1.
+
+        >>> Measure("accuracy", "fraction correct", higher_is_better=True).possible(1.08)
+        1.0
+        """
+        return min(max(x, 0.0), 1.0) if self.is_fraction else x
 
     def difference(self, x: float) -> str:
         """A difference with its sign and unit."""

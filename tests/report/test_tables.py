@@ -92,7 +92,7 @@ def test_reliability(study):
     results = study(arms=2)
     results["arms"][1]["measures"] = MEASURES
     table = reliability(place_of(results))
-    assert row(table, "")[-2:] == ["Steps to 97.00%", "Runs that arrived"]
+    assert row(table, "")[-2:] == ["Steps to 97.00% on validation data", "Runs that arrived"]
     expected = ["3 of 29 (2% to 27%)", "1.23", "\N{EN DASH}", "1,250 (200 to never)", "2 of 3"]
     assert row(table, "momentum")[1:] == expected
     assert row(table, "sgd")[1:] == ["\N{EN DASH}"] * 5
@@ -128,6 +128,16 @@ def test_expectations(study):
     assert row(pairs(place_of(results)), "momentum \N{MINUS SIGN} sgd")[-1] == "90% (80% to 95%)"
     assert "fresh seed" not in pairs(place_of(study(arms=3)))
     assert expectations(place_of(study(arms=2))) is None
+
+
+def test_no_interval_goes_beyond_what_the_metric_can_be(study):
+    shown = {}
+    for loss in (False, True):
+        results = study(arms=1, loss=loss)
+        variance = {"seed_sd": 0.02, "search_sd": 0.04, "interval": [-0.1, 1.25]}
+        results["arms"][0]["measures"] = {"study": variance}
+        shown[loss] = row(expectations(place_of(results)), "sgd")[-1]
+    assert shown == {False: "0.00% to 100.00%", True: "\N{MINUS SIGN}0.1000 to 1.250"}
 
 
 def test_an_arm_at_an_edge_is_not_tuned(study):

@@ -94,8 +94,8 @@ def expectations(place: Place) -> Html | None:
     return table(
         head,
         rows,
-        "What to expect of another seed, and of another search of as many trials as the tuning began with. SD: standard "
-        f"deviation{_unit(measure)}. In brackets: 95% intervals.",
+        "What to expect of another seed, and of another search of as many trials as the tuning began with. SD: "
+        f"standard deviation{_unit(measure)}. In brackets: 95% intervals.",
         source=source(place, ("tuning", "report"), fields, how),
     )
 

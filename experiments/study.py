@@ -12,7 +12,7 @@ from rich.table import Table
 
 from experiments import measures
 from jaxlab import report, verdict
-from jaxlab.sweep import Arm, Outcome, Protocol, Storage, protocol_of, recipe_arm, run_arms, step_cost
+from jaxlab.sweep import Arm, Outcome, Protocol, Storage, Tuning, protocol_of, recipe_arm, run_arms, step_cost
 from jaxlab.sweep.outcome import Cost
 
 __all__ = [
@@ -98,19 +98,7 @@ def _entry(outcome: Outcome, protocol: Protocol) -> Mapping[str, Any]:
         "reference": arm.reference,
         "hyperparams": _chosen(outcome),
         "static": dict(arm.static),
-        "tuning": None
-        if tuning is None
-        else {
-            "parameter": tuning.parameter,
-            "values": tuning.values,
-            "seeds": tuning.seeds,
-            "validation": tuning.validation,
-            "chosen": tuning.chosen[tuning.parameter],
-            "at_edge": tuning.parameter in tuning.edges,
-            "points": dict(tuning.points),
-            "edges": list(tuning.edges),
-            "widened": tuning.widened,
-        },
+        "tuning": None if tuning is None else _tuning(tuning),
         "report": {
             "seeds": list(protocol.report),
             "test": test.tolist(),
@@ -121,6 +109,22 @@ def _entry(outcome: Outcome, protocol: Protocol) -> Mapping[str, Any]:
         "curves": {"steps": outcome.steps, "validation": outcome.validation, "train_loss": outcome.train_loss},
         "cost": _costs(outcome),
         "measures": measures.of_arm(outcome),
+    }
+
+
+def _tuning(tuning: Tuning) -> dict[str, Any]:
+    asked = np.array(tuning.values)[tuning.first]
+    return {
+        "parameter": tuning.parameter,
+        "values": tuning.values,
+        "seeds": tuning.seeds,
+        "validation": tuning.validation,
+        "chosen": tuning.chosen[tuning.parameter],
+        "at_edge": tuning.parameter in tuning.edges,
+        "points": dict(tuning.points),
+        "edges": list(tuning.edges),
+        "asked": [asked.min(), asked.max()],
+        "widened": tuning.widened,
     }
 
 

@@ -1,16 +1,37 @@
-"""Where tests run: on the CPU, as eight devices, whatever else the machine has. Set before jax is imported."""
+"""Where tests run: on the CPU, as eight devices, whatever else the machine has. Set before jax is imported.
+
+And how: nearly all of their time is compilation of programs that run once, so the compiler takes no pains, except
+where tests train.
+"""
 
 import os
+from importlib.metadata import version
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+# Later versions do not have this flag, and one that is unknown ends the process.
+os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false" * (int(version("jaxlib").split(".")[1]) < 11)
 
 import jax
 import pytest
 
 # Scripts, not modules: the first make frozen data and need packages that tests do not, the others run as processes.
 collect_ignore = ["data", "clients"]
+
+TRAINING = {"experiments", "sweep", "tasks"}
+"""Folders whose programs run so long that their optimization pays."""
+
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def optimized(request):
+    """XLA's own optimization where tests train."""
+    trains = request.path.parent.name in TRAINING
+    jax.config.update("jax_disable_most_optimizations", not trains)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from jaxlab import verdict
 from jaxlab.report import check, load, render, write
 from jaxlab.report.markup import Html, el, inline_svg, link
 from jaxlab.report.page import _duration, _sentences
+from jaxlab.report.style import DIVERGED
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
@@ -89,6 +91,21 @@ def test_the_style_loads_nothing(study):
     style = render(study(arms=1)).partition("<style>")[2].partition("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
+
+
+def test_diverged_runs_stay_red_in_the_dark(study):
+    text = render(study(arms=1, rates=4))
+    assert f'style="stroke: {DIVERGED}' in text  # as drawn
+    dark = text.partition("(prefers-color-scheme: dark)")[2]
+    shown = re.search(rf'^ *\[style\*="stroke: {DIVERGED}"\] {{ stroke: (#\w+)', dark, re.MULTILINE)
+    assert shown
+    # The filter, by the definition of its parts: invert, turn the hue by 180 degrees, brighten.
+    drawn = 1.0 - np.array([int(shown[1][i : i + 2], 16) for i in (1, 3, 5)]) / 255.0
+    luminance = np.array([0.213, 0.715, 0.072]) @ drawn
+    found = 1.4 * (2.0 * luminance - drawn)
+    bad = re.search(r"--bad: (#\w+)", dark)
+    assert bad
+    np.testing.assert_allclose(found, [int(bad[1][i : i + 2], 16) / 255.0 for i in (1, 3, 5)], atol=0.02)
 
 
 def test_every_arm_and_number_is_there(rendered):

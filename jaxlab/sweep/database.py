@@ -6,6 +6,7 @@ Optuna keeps trials in a database that its dashboard shows; who works on what is
 
 import contextlib
 import logging
+import os
 import random
 import time
 import weakref
@@ -17,7 +18,7 @@ import sqlalchemy
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
-from optuna.study import StudyDirection
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
@@ -49,6 +50,9 @@ class Database:
         self.shown = "memory"
         self._secrets: list[str] = []
         self._storage: BaseStorage = InMemoryStorage()
+        self._engine: sqlalchemy.Engine | None = None
+        self._process = os.getpid()
+        self._studies: dict[int, Study] = {}
         if url is None:
             return
         parsed = _parse(url)
@@ -58,7 +62,7 @@ class Database:
         if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
             return
         storage = self._open(url, parsed)
-        self._storage = storage
+        self._storage, self._engine = storage, storage.engine
         weakref.finalize(self, storage.engine.dispose)
 
     def _open(self, url: str, parsed: sqlalchemy.URL) -> RDBStorage:
@@ -68,18 +72,20 @@ class Database:
             raise ValueError(f"storage = {self.shown}: unknown kind of database; {_ACCEPTED}") from None
         except ImportError as error:
             raise ValueError(f"storage = {self.shown}: its driver is not installed ({error}); {_ACCEPTED}") from None
-        sqlite = parsed.get_backend_name() == "sqlite"
-        if sqlite:
+        pool, options = None, {"connect_args": {"connect_timeout": int(PATIENCE)}, "pool_pre_ping": True}
+        if parsed.get_backend_name() == "sqlite":
             self._check_file(Path(str(parsed.database)))
-        # Optuna itself asks five times for a new trial.
-        if sqlite:  # A file is opened for each transaction, so that none is left open.
-            options = {"connect_args": {"timeout": PATIENCE / 5}, "poolclass": sqlalchemy.NullPool}
-        else:
-            options = {"connect_args": {"connect_timeout": int(PATIENCE)}, "pool_pre_ping": True}
+            pool = _one_connection(parsed)
+            options = {"pool": pool}
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna formats its URLs.
         try:
             return self._ask(lambda: RDBStorage(template, engine_kwargs=options))
-        except RuntimeError as error:  # Tables of another version; Optuna says what to do.
+        except (ValueError, RuntimeError) as error:
+            if pool is not None:  # Nobody else knows of its file.
+                pool.dispose()
+            if isinstance(error, ValueError):
+                raise
+            # Tables of another version; Optuna says what to do.
             raise ValueError(f"storage = {self.shown}: {error}") from None
 
     def _check_file(self, file: Path) -> None:
@@ -127,8 +133,14 @@ class Database:
         return self._ask(lambda: self._storage.get_trial_id_from_study_id_trial_number(study, number))
 
     def trials(self, study: int) -> list[FrozenTrial]:
-        """All that run or are finished, in order of their numbers; not those that were withdrawn."""
-        found = self._ask(lambda: self._storage.get_all_trials(study, deepcopy=False, states=(_RUNNING, *_FINISHED)))
+        """All that run or are finished, in order of their numbers; not those that were withdrawn.
+
+        Optuna's study remembers those that have ended, and reads the others alone.
+        """
+        if study not in self._studies:
+            name = self._ask(lambda: self._storage.get_study_name_from_id(study))
+            self._studies[study] = self._ask(lambda: Study(name, self._storage))
+        found = self._ask(lambda: self._studies[study].get_trials(deepcopy=False, states=(_RUNNING, *_FINISHED)))
         return sorted(found, key=lambda trial: trial.number)
 
     def finish(self, trial: int, result: Mapping[str, Any], value: float | None) -> bool:
@@ -147,6 +159,9 @@ class Database:
 
     def _ask(self, call: Callable[[], _T]) -> _T:
         """The call's answer; asked again while others hold the database or make its tables."""
+        if self._engine is not None and self._process != os.getpid():
+            self._engine.dispose(close=False)  # A forked child leaves its parent's connections alone.
+            self._process = os.getpid()
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -172,6 +187,29 @@ def _parse(url: str) -> sqlalchemy.URL:
     except (ArgumentError, ValueError):
         shown = "..." if "@" in url else repr(url)  # There may be a password before an @.
         raise ValueError(f"storage = {shown}: no URL of a database; {_ACCEPTED}") from None
+
+
+def _one_connection(url: sqlalchemy.URL) -> sqlalchemy.QueuePool:
+    """Keeps one connection to a file of SQLite open for the next transaction; a second at a time is closed after it.
+
+    ``synchronous = NORMAL`` waits for the disk less often. Whatever kills a process, what it told is kept; a power cut
+    at the wrong moment may damage the file on some old file systems.
+    """
+    kind = url.get_dialect()
+    module: Any = kind.import_dbapi()
+    arguments, options = kind().create_connect_args(url)
+
+    def connect() -> Any:
+        # Optuna itself asks five times for a new trial.
+        connection = module.connect(*arguments, **{"timeout": PATIENCE / 5, **options})
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL").close()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return sqlalchemy.QueuePool(connect, pool_size=1, max_overflow=-1)
 
 
 @contextlib.contextmanager

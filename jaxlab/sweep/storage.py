@@ -31,6 +31,9 @@ SILENCE = 600.0
 BEAT = 60.0
 """Seconds between two signs of life."""
 
+CLAIM = "claim"
+"""The attribute of a trial that says which point it is and who holds it: one, because each costs a statement or two."""
+
 
 class Finished(NamedTuple):
     """A trial that was told.
@@ -84,34 +87,35 @@ class Storage:
           higher_is_better: what Optuna's dashboard takes for the best; a part of the identity.
 
         Raises:
-          ValueError: there are trials of another identity under this name; says what differs.
+          ValueError: there are trials of another identity, or of another direction, under this name; says what
+            differs. A name under which nothing was tried yet is free.
         """
         database = self._database
         mine = plain({"higher_is_better": higher_is_better, **identity}, "identity")
         study, is_new = database.study(name, higher_is_better=higher_is_better)
-        if is_new:
-            database.keep(study, "identity", mine)
-        found = _identity(database, study)
-        if found is None:  # Its maker was killed before it could say.
+        found = None if is_new else _identity(database, study)
+        # Who made it may have been killed before it could say, or have only looked. Its direction stays.
+        free = found is None or (found["higher_is_better"] == higher_is_better and not database.trials(study))
+        if free and found != mine:
             database.keep(study, "identity", mine)
             found = mine
-        differs = difference(found, mine)
-        if differs:
-            where, theirs, ours = differs
-            raise ValueError(
-                f"storage = {database.shown}: {name} was begun with {where} = {theirs}, here it is {ours}; "
-                "accepted is the same, or another storage"
-            )
-        return Stage(database, study, space or {})
+        stage = Stage(database, name, study, mine, space or {})
+        stage.check(found or mine)
+        return stage
 
 
 class Stage:
     """The trials of one part of a study. As a context, it gives back at its end what was claimed and not told."""
 
-    def __init__(self, database: "Database", study: int, space: SearchSpace) -> None:
+    def __init__(
+        self, database: "Database", name: str, study: int, identity: Mapping[str, Any], space: SearchSpace
+    ) -> None:
         self._database = database
+        self._name = name
         self._study = study
+        self._identity = dict(identity)
         self._space = space
+        self._begun = False
         self._claimed: dict[int, int] = {}
         self._claiming = threading.Lock()
         self._beaten = -math.inf
@@ -121,6 +125,20 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+    def check(self, found: Mapping[str, Any]) -> None:
+        """Refuses another identity than this stage's.
+
+        Raises:
+          ValueError: says what differs.
+        """
+        differs = difference(found, self._identity)
+        if differs:
+            where, theirs, ours = differs
+            raise ValueError(
+                f"storage = {self._database.shown}: {self._name} was begun with {where} = {theirs}, here it is {ours}; "
+                "accepted is the same, or another storage"
+            )
 
     def claim(self, points: Mapping[int, Mapping[str, float]]) -> list[int]:
         """Takes those points that are neither finished nor being worked on by a living process, also this one.
@@ -132,26 +150,30 @@ class Stage:
           The numbers of the points that are now this stage's to work on, in order.
 
         Raises:
-          ValueError: a hyperparameter that is no finite number, or none that its distribution can hold; then nothing
-            is claimed.
+          ValueError: a hyperparameter that is no finite number, or none that its distribution can hold; a first claim
+            where another identity has meanwhile begun. Then nothing is claimed.
         """
         wanted = {hyper.integer("point", point, at_least=0): _values(point, points[point]) for point in sorted(points)}
         self.beat()
         with self._claiming:
+            if not self._begun:
+                self.check(_identity(self._database, self._study) or self._identity)
+            self._begun = True
             return self._claim(wanted)
 
     def _claim(self, wanted: Mapping[int, Mapping[str, float]]) -> list[int]:
         taken = self._bury()
         mine = {point: uuid.uuid4().hex for point in wanted if point not in taken}
+        me = here()
         trials = [
-            self._database.running(wanted[point], self._space, {"point": point, "worker": here(), "claim": claim})
+            self._database.running(wanted[point], self._space, {CLAIM: {"point": point, "worker": me, "token": claim}})
             for point, claim in mine.items()
         ]
         for point, trial in zip(mine, trials, strict=True):
             self._claimed[point] = self._database.add(self._study, trial)
         winners = self._bury() if mine else {}
         for point, claim in mine.items():
-            if point not in winners or winners[point].user_attrs["claim"] != claim:
+            if point not in winners or winners[point].user_attrs[CLAIM]["token"] != claim:
                 self._database.withdraw(self._claimed.pop(point))
         return [point for point in mine if point in self._claimed]
 
@@ -217,11 +239,12 @@ class Stage:
         holders: dict[int, FrozenTrial] = {}
         orphans = []
         for trial in self._database.trials(self._study):
-            point = trial.user_attrs.get("point")
-            if point is None:  # Not jaxlab's: added by hand.
+            claim = trial.user_attrs.get(CLAIM)
+            if claim is None:  # Not jaxlab's: added by hand.
                 continue
+            point = claim["point"]
             if not trial.state.is_finished():
-                worker = Worker(*trial.user_attrs["worker"])
+                worker = Worker(*claim["worker"])
                 if worker not in alive:
                     alive[worker] = self._alive(worker)
                 if not alive[worker]:

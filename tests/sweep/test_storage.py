@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 import shutil
@@ -238,7 +239,7 @@ def test_another_machine_lives_while_its_heart_beats(place, monkeypatch):
 def test_a_recycled_process_id_is_another_worker():
     assert here().alive()
     assert not here()._replace(started="1").alive()
-    parent = here()._replace(pid=os.getppid())
+    parent = here()._replace(pid=os.getppid(), started="1")
     assert not parent.alive()
     assert not dead().alive()
     assert here()._replace(place="elsewhere").alive() is None
@@ -282,8 +283,8 @@ def test_two_processes_share_a_study_and_one_is_killed(folder):
     assert len(by_doomed) == 6
     assert sorted(by_doomed + by_steady) == list(range(60))
     told = [trial for trial in trials(url, "race") if trial.state == TrialState.COMPLETE]
-    assert Counter(trial.user_attrs["point"] for trial in told) == Counter(range(60))
-    assert all(trial.value == trial.user_attrs["point"] for trial in told)
+    assert Counter(trial.user_attrs["claim"]["point"] for trial in told) == Counter(range(60))
+    assert all(trial.value == trial.user_attrs["claim"]["point"] for trial in told)
     assert {trial.user_attrs["result"]["by"] for trial in told} == {doomed.pid, steady.pid}
     assert not [trial for trial in trials(url, "race") if trial.state == TrialState.RUNNING]
 
@@ -300,7 +301,7 @@ def test_two_processes_share_a_study_and_one_is_killed(folder):
 def test_another_identity_is_refused(place, change, said):
     identity = {"steps": 100, "task": {"name": "digits", "split": 1}, "seeds": (0, 1), "rate": np.float32(0.1)}
     held = Storage(place)
-    held.stage("tune", identity)
+    held.stage("tune", identity).claim({0: {}})
     held.stage("tune", identity)
     with pytest.raises(ValueError, match=said):
         held.stage("tune", {**identity, **change})
@@ -313,10 +314,23 @@ def test_another_direction_is_refused(place):
         held.stage("tune", {}, higher_is_better=True)
 
 
+def test_a_name_is_taken_by_the_first_trial_and_not_by_a_look(place):
+    held = Storage(place)
+    one = held.stage("tune", {"steps": 1})
+    other = held.stage("tune", {"steps": 2})
+    with pytest.raises(ValueError, match="steps = 2, here it is 1"):
+        one.claim(POINTS)
+    assert other.claim(POINTS) == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="steps = 2, here it is 1"):
+        held.stage("tune", {"steps": 1})
+    other.release()
+    assert held.stage("tune", {"steps": 1}).claim(POINTS) == [0, 1, 2, 3]
+
+
 def test_a_study_without_identity_was_left_by_one_who_was_killed(url, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda _: None)
     by_optuna(url)
-    Storage(url).stage("tune", {"steps": 1})
+    Storage(url).stage("tune", {"steps": 1}).claim({0: {}})
     with pytest.raises(ValueError, match="steps = 1, here it is 2"):
         Storage(url).stage("tune", {"steps": 2})
 
@@ -362,6 +376,48 @@ def test_tables_of_another_version_are_refused(url, folder):
     connection.close()
     with pytest.raises(ValueError, match=r"storage = sqlite.*version .* is no longer compatible"):
         Storage(url)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell which files are open")
+def test_one_file_is_open_while_a_storage_is_used_and_none_afterwards(url, folder):
+    def opened():
+        # The listing's own entry is gone when it is looked at.
+        return sum(one.is_symlink() and one.resolve().is_relative_to(folder) for one in Path("/proc/self/fd").iterdir())
+
+    stage = Storage(url).stage("tune", {})
+    stage.claim(POINTS)
+    stage.tell(0, {}, 1.0)
+    threads = [threading.Thread(target=stage.finished) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert opened() == 1
+    del stage
+    gc.collect()
+    assert opened() == 0
+    (folder / "junk.db").write_text("no database " * 100)
+    with pytest.raises(ValueError, match="not a database"):
+        Storage(f"sqlite:///{folder}/junk.db")
+    with sqlite3.connect(folder / "study.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v99.a'")
+    connection.close()
+    with pytest.raises(ValueError, match="no longer compatible"):
+        Storage(url)
+    assert opened() == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_a_forked_child_opens_the_file_anew(url):
+    stage = Storage(url).stage("tune", {})
+    engine = stage._database._engine
+    assert engine is not None
+    before = engine.pool
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: 1)  # As a child sees it; threads of JAX forbid to fork here.
+        stage.finished()
+    assert engine.pool is not before
+    before.dispose()
 
 
 def test_a_server_that_cannot_be_reached(monkeypatch):

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from jaxlab.core import hyper
 from jaxlab.core.space import SearchSpace
 from jaxlab.optimizers import Recipe
-from jaxlab.sweep.fingerprint import fingerprint
 from jaxlab.sweep.layout import Layout
 from jaxlab.sweep.population import Progress, run_population
+from jaxlab.sweep.protocol import task_identity
 from jaxlab.sweep.pruning import SuccessiveHalving
 from jaxlab.sweep.sampler import propose, sample
 from jaxlab.sweep.storage import Finished, Stage
@@ -106,9 +106,7 @@ class Search:
     def identity(self) -> dict[str, Any]:
         """All that trials must have in common to belong to one search; as a storage keeps it."""
         return {
-            "task": self.task.name,
-            "metric": self.task.metric,
-            "data": fingerprint((self.task.data, self.task.test)),
+            **task_identity(self.task),
             "optimizer": self.recipe.optimizer,
             "schedule": self.recipe.schedule,
             "static": repr(self.recipe.static),
@@ -169,7 +167,8 @@ class Search:
           progress: told of every evaluation.
 
         Returns:
-          What was told; empty where there is nothing to do, because all is finished or in the hands of others.
+          What was told; empty where there is nothing to do, because all is finished or in the hands of others. What was
+          claimed and could not be told is given back.
         """
         finished, running = stage.finished(), stage.running()
         free = [point for point in range(trials) if point not in finished and point not in running]
@@ -191,10 +190,11 @@ class Search:
             if progress is not None:
                 progress(done, steps)
 
-        found = self.train(points, layout=layout, folder=folder, progress=alive)
-        for trial in found:
-            if trial.point in mine:
-                stage.tell(trial.point, _told(trial), trial.value)
+        with stage:
+            found = self.train(points, layout=layout, folder=folder, progress=alive)
+            for trial in found:
+                if trial.point in mine:
+                    stage.tell(trial.point, _told(trial), trial.value)
         return [trial for trial in found if trial.point in mine]
 
     def train(

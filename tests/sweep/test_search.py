@@ -112,8 +112,10 @@ def test_what_is_claimed_and_not_told_is_given_back(search, trained, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(Search, "train", killed)
-        with pytest.raises(KeyboardInterrupt), stage_of(search, Storage(url)) as stage:
-            search.work(stage, 4)
+        interrupted = stage_of(search, Storage(url))
+        with pytest.raises(KeyboardInterrupt):
+            search.work(interrupted, 4)
+    assert interrupted.running() == {}
     with stage_of(search, Storage(url)) as stage:
         assert [trial.point for trial in search.work(stage, 4)] == [0, 1, 2, 3]
 
@@ -156,9 +158,15 @@ def test_later_rounds_keep_the_layout_of_the_first(search, trained):
 
 def test_a_search_of_another_identity_is_refused(search):
     storage = Storage()
-    stage_of(search, storage)
+    stage_of(search, storage).claim(search.proposals(0, {}, {}))
     with pytest.raises(ValueError, match="steps = 40, here it is 50"):
         stage_of(dataclasses.replace(search, steps=50), storage)
+
+
+def test_another_part_of_the_data_for_validation_is_another_search(search):
+    other = dataclasses.replace(search, task=dataclasses.replace(search.task, validation_fraction=0.25))
+    assert other.identity != search.identity
+    assert {"higher_is_better", "validation_fraction"} <= search.identity.keys()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ ones lose (their working set leaves the cache). So ``"auto"`` asks the device, b
 """
 
 import statistics
-import time
 from collections.abc import Callable, Hashable
+from time import perf_counter
 
 from jaxlab.core import hyper
 
@@ -62,9 +62,9 @@ def seconds_per_step(stretch: Callable[[int], object]) -> float:
     """
 
     def seconds(steps: int) -> float:
-        start = time.perf_counter()
+        start = perf_counter()
         stretch(steps)
-        return (time.perf_counter() - start) / steps
+        return (perf_counter() - start) / steps
 
     seconds(1)
     once = seconds(1)

@@ -6,6 +6,9 @@ from typing import Any
 
 import jax
 
+SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_device")
+"""Of JAX, on which it depends what a function compiles to."""
+
 
 class Stopwatch:
     """Runs jitted functions and keeps apart what was spent in compiling and in running.
@@ -14,7 +17,7 @@ class Stopwatch:
       compiling: seconds of tracing and compiling.
       running: seconds of running.
       compilations: executables compiled. One that exists, of the same function for arguments of the same
-        shapes, dtypes and shardings, is used again and not counted.
+        shapes, dtypes and shardings under the same :data:`SETTINGS`, is used again and not counted.
 
     >>> clock = Stopwatch()
     >>> double = jax.jit(lambda x: 2 * x)
@@ -35,7 +38,7 @@ class Stopwatch:
         """The executable of a jitted function for such arguments: arrays, or ``jax.ShapeDtypeStruct`` of them."""
         leaves, structure = jax.tree.flatten(arguments)
         missed, start = _executable.cache_info().misses, time.perf_counter()
-        found = _executable(function, structure, tuple(map(_abstract, leaves)), jax.config.read("jax_enable_x64"))
+        found = _executable(function, structure, tuple(map(_abstract, leaves)), tuple(map(_setting, SETTINGS)))
         self.compiling += time.perf_counter() - start
         self.compilations += _executable.cache_info().misses - missed
         return found
@@ -50,8 +53,15 @@ class Stopwatch:
 
 # Bounded: an executable, and what its function holds, live as long as they are here.
 @functools.lru_cache(maxsize=128)
-def _executable(function: Any, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], _x64: bool) -> Any:
+def _executable(
+    function: Any, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], _settings: tuple[Any, ...]
+) -> Any:
     return function.lower(*jax.tree.unflatten(structure, leaves)).compile()
+
+
+def _setting(name: str) -> Any:
+    # As it is here and now: a context may have changed it.
+    return getattr(jax.config, name)
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

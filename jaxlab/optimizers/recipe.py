@@ -91,4 +91,6 @@ def _builder(recipe: Recipe) -> Callable[[Mapping[str, Any]], optax.GradientTran
         numbers = {name: hyperparams[name] for name in info.hyperparams if name in hyperparams}
         return info.factory(schedule.build(hyperparams), **numbers, **dict(recipe.static))
 
+    # Who keeps results by the name of a function (checkpoints of populations) tells recipes apart.
+    build.__qualname__ = repr(recipe)
     return build

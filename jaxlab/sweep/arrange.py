@@ -11,7 +11,7 @@ from jaxlab.core import hyper
 from jaxlab.sweep import layout as layouts
 from jaxlab.sweep import memory
 from jaxlab.sweep.layout import Layout
-from jaxlab.sweep.program import MEMBER, SHARED, Beginning, Pieces, Program, compile_pieces, compile_start, put, shapes
+from jaxlab.sweep.program import MEMBER, Beginning, Pieces, Program, compile_pieces, compile_start, put, shapes
 from jaxlab.train.stopwatch import Stopwatch
 
 
@@ -25,16 +25,18 @@ class Plan(NamedTuple):
     bytes: int
 
 
-def groups_by_shape(program: Program, beginning: Beginning, data: PyTree, limit: int | None, places: int) -> int:
+def groups_by_shape(
+    program: Program, beginning: Beginning, data: PyTree, *, test: PyTree, limit: int | None, places: int
+) -> int:
     """How many equal groups there must be at least: their states and the data have to fit. Nothing is compiled.
 
     Args:
-      program, beginning, data, limit, places: as for :func:`arrange`; shapes will do.
+      program, beginning, data, test, limit, places: as for :func:`arrange`; shapes will do.
 
     Raises:
       ValueError: one member a device does not fit.
     """
-    devices, shared = program.mesh.size, memory.of_arrays(data)
+    devices, shared = program.mesh.size, memory.of_arrays((data, test))
     member = memory.of_arrays(shapes(program, devices, beginning)[1]._replace(step=())) // devices
     groups = memory.fewest_groups(places, devices, shared=shared, member=member, memory=limit)
     if limit is not None and not groups:
@@ -47,6 +49,7 @@ def arrange(
     beginning: Beginning,
     data: PyTree,
     *,
+    test: PyTree,
     layout: Layout,
     limit: int | None,
     places: int,
@@ -58,7 +61,8 @@ def arrange(
     Args:
       program: whose ``width`` is still to be decided.
       beginning: of all members.
-      data: the task's.
+      data: the task's, on every device whole.
+      test: what comes to lie there as well, for the last evaluation; None: nothing.
       layout: what was asked for.
       limit: bytes of a device; None: enough.
       places: for members, on all devices together.
@@ -68,7 +72,8 @@ def arrange(
     Raises:
       ValueError: one member a device does not fit.
     """
-    devices, shared, members = program.mesh.size, memory.of_arrays(data), len(beginning.keys)
+    devices, members, extra = program.mesh.size, len(beginning.keys), memory.of_arrays(test)
+    shared = memory.of_arrays(data) + extra
     while True:
         size = -(-places // (groups * devices))
         subject = _subject(program, size)
@@ -78,7 +83,7 @@ def arrange(
         pieces = {
             name: compile_pieces(in_layout(program, name), size * devices, beginning, data, clock) for name in asked
         }
-        needed = {name: max(start, found.bytes) for name, found in pieces.items()}
+        needed = {name: max(start + shared, found.bytes + extra) for name, found in pieces.items()}
         fitting = [name for name in asked if limit is None or needed[name] <= limit]
         if fitting or limit is None:
             break
@@ -108,7 +113,6 @@ def in_layout(program: Program, layout: Layout) -> Program:
 
 def _trial(program: Program, pieces: Pieces, beginning: Beginning, data: PyTree, clock: Stopwatch) -> float:
     """Seconds a step, timed on real initial states that are then thrown away."""
-    data = put(program.mesh, data, SHARED)
     apart = Stopwatch()
     states = [apart.run(program.start(), *put(program.mesh, tuple(beginning), MEMBER))]
 

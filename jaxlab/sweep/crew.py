@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxlab.sweep.program import MEMBER, SHARED, STATES, Beginning, Pieces, Program, compile_pieces, put, shapes
+from jaxlab.train import data as examples_of
 from jaxlab.train.state import TrainState
 from jaxlab.train.stopwatch import Stopwatch
 
@@ -32,14 +33,14 @@ class Crew:
       program: what is compiled.
       clock: counts.
       beginning: of all members.
-      data: the task's, on the host or anywhere.
+      data: the task's, on every device whole.
       size: places a device.
       groups: how many, equally large.
 
     Attributes:
       live: who still trains. The states of the others are those of the step where they ended.
       done: steps taken.
-      states: on the host, all members; as of the last :meth:`fetch`. Replaced, never written into.
+      states: on the host, all members; as of the last :meth:`fetch`.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Crew:
         self.size, self.groups = size, np.array_split(np.arange(members), groups)
         self.live = np.ones(members, bool)
         self.done = 0
-        self.data = put(program.mesh, data, SHARED)
+        self.data = data
         self._kinds = shapes(program, program.mesh.size, beginning)[1]
         self.states = jax.tree.map(
             lambda leaf: np.empty((members, *leaf.shape[1:]), leaf.dtype) if leaf.ndim else np.zeros((), leaf.dtype),
@@ -75,28 +76,29 @@ class Crew:
     def advance(self, steps: int) -> list[Seen]:
         """Trains every group for so many steps and validates it."""
         pieces, seen, turns = self.pieces(), [], len(self.groups) > 1
-        fetched = _copied(self.states) if turns else self.states
         for group in self.groups:
             states = self._held if self._held is not None else self._seated(group)
             states, loss = self.clock.call(pieces.advance, states, self.data, np.int32(steps))
             metrics = self.clock.call(pieces.validate, states.params, states.key, self.data)
             seen.append(Seen(group, *_first(len(group), (loss, metrics, states.skipped))))
             if turns:
-                self._write(fetched, group, states)
+                self._write(group, states)
             else:
                 self._held = states
-        self.states = fetched
+            del states, loss, metrics  # or they would still be there when the next group takes its places
         self.done += steps
         return seen
 
     def score(self, test: PyTree) -> dict[str, Float[np.ndarray, " members"]]:
         """Every metric on the test set; NaN for members without a place."""
+        score = self.program.score(examples_of.count(self.data))
         test, scores = put(self.program.mesh, test, SHARED), {}
         for group in self.groups:
             states = self._held if self._held is not None else self._seated(group)
-            metrics = self.clock.run(self.program.score(), states.params, test)
+            metrics = self.clock.run(score, states.params, test)
             for name, value in _first(len(group), metrics).items():
                 scores.setdefault(name, np.full(self.live.shape, np.nan, value.dtype))[group] = value
+            del states, metrics
         return scores
 
     def end(self, members: Bool[np.ndarray, " members"]) -> None:
@@ -135,9 +137,7 @@ class Crew:
     def fetch(self) -> None:
         """Copies the living's states to the host, where they are not there anyway."""
         if self._held is not None:
-            fetched = _copied(self.states)
-            self._write(fetched, self.groups[0], self._held)
-            self.states = fetched
+            self._write(self.groups[0], self._held)
 
     def result(self) -> TrainState:
         """The states of all members: NumPy arrays, and typed keys."""
@@ -153,19 +153,15 @@ class Crew:
         states = _keyed(chosen._replace(step=np.int32(self.done)), self._kinds)
         return put(self.program.mesh, states, STATES)
 
-    def _write(self, kept: TrainState, group: np.ndarray, fresh: TrainState) -> None:
-        """Writes what the living of a group have become into the copy on the host."""
+    def _write(self, group: np.ndarray, fresh: TrainState) -> None:
+        """Writes what the living of a group have become into the states on the host."""
         which = self.live[group]
 
         def write(old: np.ndarray, new: Array) -> None:
             if old.ndim:
                 old[group[which]] = np.asarray(new)[: len(group)][which]
 
-        jax.tree.map(write, kept, _words(fresh))
-
-
-def _copied(states: TrainState) -> TrainState:
-    return jax.tree.map(np.copy, states)
+        jax.tree.map(write, self.states, _words(fresh))
 
 
 def _first(count: int, tree: Any) -> Any:

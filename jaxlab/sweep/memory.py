@@ -12,20 +12,47 @@ MARGIN = 0.8
 """The share of the free memory that a population takes: allocators lose some, others want some."""
 
 
-def free(devices: Sequence[Any]) -> int | None:
+def free(devices: Sequence[Any], root: Path = Path("/")) -> int | None:
     """Bytes that a program may use on each of the devices; None: nobody knows.
 
-    An accelerator is asked. Devices of the host share what the system says is available.
+    An accelerator is asked. Devices of the host share what the system says is available, or what is left of a
+    container's limit where that is less.
+
+    Args:
+      devices: of one kind.
+      root: where the system's files begin.
     """
     stats = [device.memory_stats() for device in devices]
     known = [each["bytes_limit"] - each["bytes_in_use"] for each in stats if each and "bytes_limit" in each]
     if len(known) == len(devices):
         return int(MARGIN * min(known))
-    source = Path("/proc/meminfo")
-    if devices[0].platform != "cpu" or not source.exists():
+    if devices[0].platform != "cpu":
         return None
-    available = next((line for line in source.read_text().splitlines() if line.startswith("MemAvailable:")), None)
-    return None if available is None else int(MARGIN * 1024 * int(available.split()[1]) / len(jax.local_devices()))
+    known = [count for count in (_available(root), _left_to_container(root)) if count is not None]
+    return int(MARGIN * min(known) / len(jax.local_devices())) if known else None
+
+
+def _available(root: Path) -> int | None:
+    found = _entries(root / "proc/meminfo").get("MemAvailable:")
+    return None if found is None else 1024 * int(found)
+
+
+def _left_to_container(root: Path) -> int | None:
+    """Of cgroup v2. Pages of files that were read count as used there, yet make room for whoever asks."""
+    group = root / "sys/fs/cgroup"
+    limit, used = (_text(group / name) for name in ("memory.max", "memory.current"))
+    if not (limit.isdecimal() and used.isdecimal()):
+        return None
+    return max(0, int(limit) - int(used) + int(_entries(group / "memory.stat").get("inactive_file", 0)))
+
+
+def _entries(source: Path) -> dict[str, str]:
+    """Names and numbers, a pair a line."""
+    return {words[0]: words[1] for line in _text(source).splitlines() if len(words := line.split()) > 1}
+
+
+def _text(source: Path) -> str:
+    return source.read_text().strip() if source.is_file() else ""
 
 
 def of_arrays(tree: PyTree) -> int:
@@ -41,9 +68,11 @@ def of_arrays(tree: PyTree) -> int:
 def of_program(executable: Any) -> tuple[int, int]:
     """Bytes of a device that an executable's arguments take, and what it needs besides.
 
-    Besides are the results that are not written over arguments, and temporaries.
+    Besides are the results that are not written over arguments, and temporaries. (0, 0): its compiler does not say.
     """
     found = executable.memory_analysis()
+    if found is None:
+        return 0, 0
     besides = found.output_size_in_bytes - found.alias_size_in_bytes + found.temp_size_in_bytes
     return found.argument_size_in_bytes, besides
 

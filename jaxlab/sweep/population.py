@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -17,9 +16,12 @@ from jaxlab.sweep import memory as bytes_of
 from jaxlab.sweep.arrange import Plan, arrange, groups_by_shape, in_layout
 from jaxlab.sweep.crew import Crew
 from jaxlab.sweep.devices import member_mesh
+from jaxlab.sweep.fingerprint import fingerprint
+from jaxlab.sweep.members import members_of
+from jaxlab.sweep.placed import bytes_there, placed
 from jaxlab.sweep.program import Program, initial, outline
 from jaxlab.sweep.record import Record
-from jaxlab.sweep.saving import Saving, Whole, digest, name_of
+from jaxlab.sweep.saving import Saving, name_of
 from jaxlab.tasks import as_task
 from jaxlab.train import data as examples_of
 from jaxlab.train.state import Build, TrainState
@@ -117,8 +119,9 @@ def run_population(
         together take turns in equal groups, those who wait on the host.
       stop: asked at every evaluation but the last which members to end: early stopping, successive halving. It
         is given the step and every metric, ``[members]``, NaN for those who have ended.
-      checkpoint: a folder for the way, removed at the end: a population that was killed or interrupted and is
-        run again with the same arguments goes on from there with the same bits.
+      checkpoint: a folder for the way, written at evaluations at least 30 seconds apart and removed at the end: a
+        population that was killed or interrupted and is run again with the same arguments goes on from what was
+        written last, with the same bits.
       progress: told of every evaluation.
       options: of the training step, see :func:`~jaxlab.train.step.make_train_step`; a task has no model
         state, so ``has_state`` is none of them.
@@ -154,10 +157,14 @@ def run_population(
     training, validation = examples_of.split_sizes(examples_of.count(task.data), task.validation_fraction)
     if not validation:
         raise ValueError(f"task {task.name!r}: validation_fraction = 0: accepted is a number in (0, 1)")
-    members, points = _members(hyperparams, keys, build)
+    members, points = members_of(hyperparams, keys, build)
 
     mesh = member_mesh(max(members, capacity))
-    limit = bytes_of.free(list(mesh.devices.flat)) if memory is None else hyper.integer("memory", memory, at_least=1)
+    if memory is None:
+        free = bytes_of.free(list(mesh.devices.flat))
+        limit = None if free is None else free + bytes_there(task, mesh)
+    else:
+        limit = hyper.integer("memory", memory, at_least=1)
     program = Program(
         loss=task.loss,
         build=build,
@@ -168,29 +175,36 @@ def run_population(
         options=tuple(sorted(options.items())),
     )
     places = max(members, capacity)
-    groups = groups_by_shape(program, outline(task.init, points, keys), task.data, limit, places)
-    identity = {
-        "task": task.name,
-        "data": digest(task.data),
-        "recipe": name_of(build),
-        "hyperparams": digest(points),
-        "keys": digest(jax.random.key_data(keys)),
-        "steps": steps,
-        "eval_every": every,
-        "batch_size": batch_size,
-        "layout": layout,
-        "capacity": capacity,
-        "options": repr(program.options),
-        "devices": f"{mesh.size} {mesh.devices.flat[0].platform}",
-    }
+    scored = task.test if test else None
+    shapes = outline(task.init, points, keys)
+    groups = groups_by_shape(program, shapes, task.data, test=scored, limit=limit, places=places)
+
+    def identity() -> dict[str, Any]:
+        return {
+            "task": task.name,
+            "data": fingerprint(task.data),
+            "validation_fraction": task.validation_fraction,
+            "recipe": name_of(build),
+            "hyperparams": {name: fingerprint(values) for name, values in points.items()},
+            "keys": fingerprint(jax.random.key_data(keys)),
+            "steps": steps,
+            "eval_every": every,
+            "batch_size": batch_size,
+            "layout": layout,
+            "capacity": capacity,
+            "options": repr(program.options),
+            "devices": f"{mesh.size} {mesh.devices.flat[0].platform}",
+        }
+
     clock, marks = Stopwatch(), [*range(every, steps, every), steps]
-    with contextlib.nullcontext() if checkpoint is None else Saving(checkpoint, identity) as saving:
-        beginning = initial(task.init, points, keys, clock)
+    with contextlib.nullcontext() if checkpoint is None else Saving(checkpoint, identity()) as saving:
+        data, beginning = placed(task, mesh), initial(task.init, points, keys, clock)
         if saving is None or saving.note is None:
             plan = arrange(
                 program,
                 beginning,
-                task.data,
+                data,
+                test=scored,
                 layout=layout,
                 limit=limit,
                 places=places,
@@ -199,7 +213,7 @@ def run_population(
             )
         else:
             plan = Plan(*saving.note["plan"])
-        crew = Crew(in_layout(program, plan.layout), clock, beginning, task.data, plan.size, plan.groups)
+        crew = Crew(in_layout(program, plan.layout), clock, beginning, data, plan.size, plan.groups)
         record = Record(members, marks)
         if saving is not None and saving.note is not None:
             _take_up(saving, saving.note, crew, record, stop)
@@ -243,9 +257,9 @@ def _train(
             crew.end(ending)
             if mark < last:
                 crew.compact()
-        if saving is not None:
+        if saving is not None and saving.due():
             crew.fetch()
-            saving.hold(Whole(mark, {"states": crew.states, **record.arrays()}, _note(crew, record, plan)))
+            saving.write(mark, {"states": crew.states, **record.arrays()}, _note(crew, record, plan))
         if progress is not None:
             progress(mark, last)
     if progress is not None and crew.done < last:
@@ -277,22 +291,3 @@ def _asked(stop: Stop, step: int, validation: dict[str, np.ndarray]) -> Bool[np.
             f"stop returned {answer.dtype} of shape {answer.shape} at step {step}: accepted is bool of shape {members}"
         )
     return answer
-
-
-def _members(hyperparams: Mapping[str, Any], keys: Array, build: Build) -> tuple[int, dict[str, np.ndarray]]:
-    """The number of members and their hyperparameters, checked on the host member by member."""
-    typed = isinstance(keys, jax.Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
-    if not typed or keys.ndim != 1 or not keys.size:
-        raise TypeError(f"keys = {keys!r}: accepted are typed keys with one axis, jax.random.split(key, members)")
-    members = keys.shape[0]
-    points = {}
-    for name, value in hyperparams.items():
-        if np.ndim(value) and np.shape(value) != (members,):
-            raise ValueError(
-                f"hyperparameter {name} has shape {np.shape(value)}: "
-                f"accepted is one number, or ({members},) as keys has"
-            )
-        points[name] = np.broadcast_to(np.asarray(value), (members,))
-    for index in range(members):
-        build(hyper.member(points, index))
-    return members, jax.tree.map(np.asarray, hyper.canonical(points))

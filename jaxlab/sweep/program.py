@@ -20,12 +20,14 @@ from jaxtyping import Array, PyTree
 from jaxlab.core import hyper
 from jaxlab.sweep import memory
 from jaxlab.train import data as examples_of
-from jaxlab.train.evaluate import evaluate
+from jaxlab.train.evaluate import BATCH, evaluate
 from jaxlab.train.run import run_keys, training_batch, validation_indices
 from jaxlab.train.state import Build, TrainState, init_state
 from jaxlab.train.step import step_fn
 from jaxlab.train.stopwatch import Stopwatch
 
+KEYS, KEYS_BYTES = 64, 2**26
+"""Initial parameters that one call computes: so many, or fewer where they would take more bytes."""
 MEMBER, SHARED = PartitionSpec("members"), PartitionSpec()
 # One clock for all members: it has no axis and no place.
 _AXES: dict[str, Any] = dict.fromkeys(TrainState._fields, 0) | {"step": None}
@@ -69,9 +71,9 @@ class Program:
         """``(parameters, keys, data) -> metrics`` on each member's validation examples, jitted."""
         return _validate(self.loss, self.mesh, self.width, self.training)
 
-    def score(self) -> Any:
-        """``(parameters, test) -> metrics``, jitted."""
-        return _score(self.loss, self.mesh)
+    def score(self, pool: int) -> Any:
+        """``(parameters, test) -> metrics``, jitted; ``pool`` is how many examples the pool has."""
+        return _score(self.loss, self.mesh, self.width, pool - self.training)
 
 
 class Beginning(NamedTuple):
@@ -149,9 +151,14 @@ def initial(init: Callable[..., Any], hyperparams: PyTree, keys: Array, clock: S
     """
     kind = jax.random.key_impl(keys)
     words, which = np.unique(jax.random.key_data(keys), axis=0, return_inverse=True)
-    start = _start_of_one(init)
-    each = [clock.run(start, key) for key in jax.random.wrap_key_data(jnp.asarray(words), impl=kind)]
-    params, run_keys = jax.tree.map(lambda *leaves: np.stack(leaves)[which.reshape(-1)], *each)
+    one = jax.eval_shape(_start_of_one(init), jax.ShapeDtypeStruct((), keys.dtype))
+    at_once = max(1, min(KEYS, KEYS_BYTES // max(1, memory.of_arrays(one))))
+    start, found = _start_of_some(init, at_once), []
+    for begin in range(0, len(words), at_once):
+        some = words[begin : begin + at_once]
+        chunk = jnp.asarray(np.resize(some, (at_once, *words.shape[1:])))
+        found.append(clock.run(start, jax.random.wrap_key_data(chunk, impl=kind), np.int32(len(some))))
+    params, run_keys = jax.tree.map(lambda *leaves: np.concatenate(leaves)[which.reshape(-1)], *found)
     return Beginning(params, hyperparams, jax.random.wrap_key_data(jnp.asarray(run_keys), impl=kind))
 
 
@@ -160,6 +167,23 @@ def _start_of_one(init: Callable[..., Any]) -> Any:
     def start(key: Array) -> tuple[PyTree, Array]:
         params_key, run_key = run_keys(key)
         return init(params_key), jax.random.key_data(run_key)
+
+    return jax.jit(start)
+
+
+@functools.lru_cache(maxsize=64)
+def _start_of_some(init: Callable[..., Any], size: int) -> Any:
+    """``(keys [size], count) -> `` what the first ``count`` of them start from, and zeros."""
+    one = _start_of_one(init)
+
+    def start(keys: Array, count: Array) -> tuple[PyTree, Array]:
+        def write(index: Array, found: tuple[PyTree, Array]) -> tuple[PyTree, Array]:
+            return jax.tree.map(lambda every, new: every.at[index].set(new), found, one(keys[index]))
+
+        shapes = jax.eval_shape(one, keys[0])
+        return jax.lax.fori_loop(
+            0, count, write, jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes)
+        )
 
     return jax.jit(start)
 
@@ -208,9 +232,13 @@ def _validate(loss: Callable[..., Any], mesh: Mesh, width: int | None, training:
 
 
 @functools.lru_cache(maxsize=64)
-def _score(loss: Callable[..., Any], mesh: Mesh) -> Any:
+def _score(loss: Callable[..., Any], mesh: Mesh, width: int | None, validation: int) -> Any:
     def score(params: PyTree, test: PyTree) -> dict[str, Array]:
-        return _each(lambda member: evaluate(loss, member, test), 1, params)
+        # No more examples at a time than validation took: so many are known to fit the memory.
+        members = jax.tree.leaves(params)[0].shape[0]
+        examples = min(BATCH, validation) * (width or members)
+        turns = -(-members * min(BATCH, examples_of.count(test)) // examples)
+        return _each(lambda member: evaluate(loss, member, test), max(1, -(-members // turns)), params)
 
     return jax.jit(_spread(mesh, score, (MEMBER, SHARED), MEMBER))
 

@@ -1,15 +1,20 @@
 """A population that was killed goes on with the same bits."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
+from jaxlab import tasks
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep import population as engine
 from jaxlab.sweep import run_population, saving, seed_keys
+from jaxlab.sweep.crew import Crew
 from jaxlab.sweep.devices import member_mesh
 
 ARGUMENTS = {"steps": 40, "eval_every": 10, "test": True}
+RECIPE = Recipe("adam")
 RATES = np.append(np.geomspace(1e-3, 0.1, 7), 1e9)
 
 
@@ -17,6 +22,7 @@ RATES = np.append(np.geomspace(1e-3, 0.1, 7), 1e9)
 def two_devices():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "member_mesh", lambda members: member_mesh(min(members, 2)))
+        patch.setattr(saving, "SECONDS", 0.0)
         yield
 
 
@@ -32,9 +38,9 @@ class Halving:
         return (scores >= np.sort(scores)[3]) & (self.asked == 2)
 
 
-def trained(**change):
+def trained(task="line", recipe=RECIPE, **change):
     arguments = ARGUMENTS | {"hyperparams": {"learning_rate": RATES}, "stop": Halving()} | change
-    return run_population("line", Recipe("adam").build, keys=seed_keys(range(8)), **arguments)
+    return run_population(task, recipe.build, keys=seed_keys(range(8)), **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +66,8 @@ def assert_same_bits(found, wanted):
 
 
 @pytest.mark.parametrize("mark", [10, 20, 30, 40])
-def test_killed_after_an_evaluation_it_goes_on_with_the_same_bits(whole, tmp_path, monkeypatch, mark):
+def test_killed_after_an_evaluation_it_goes_on_with_the_same_bits(whole, tmp_path, mark):
     """After the second, half have ended and places have halved."""
-    monkeypatch.setattr(saving, "SECONDS", 0.0)
     folder, told = tmp_path / "way", []
     with pytest.raises(OSError, match="killed"):
         trained(checkpoint=folder, progress=killed_at(mark, OSError("killed")))
@@ -72,12 +77,21 @@ def test_killed_after_an_evaluation_it_goes_on_with_the_same_bits(whole, tmp_pat
     assert not folder.exists()
 
 
-def test_an_interrupted_population_has_saved_its_last_evaluation(whole, tmp_path):
+def test_interrupted_it_goes_on_from_what_was_written_last(whole, tmp_path, monkeypatch):
+    """Written after 10 steps; 20 came too soon after that, and states are not fetched for nothing."""
+    fetched, fetch = [], Crew.fetch
+
+    def told(done, steps):
+        monkeypatch.setattr(saving, "SECONDS", 1e9)
+        monkeypatch.setattr(Crew, "fetch", lambda crew: fetched.append(done) or fetch(crew))
+        killed_at(20, KeyboardInterrupt())(done, steps)
+
     with pytest.raises(KeyboardInterrupt):
-        trained(checkpoint=tmp_path, progress=killed_at(20, KeyboardInterrupt()))
-    told = []
-    assert_same_bits(trained(checkpoint=tmp_path, progress=lambda done, steps: told.append(done)), whole)
-    assert told == [30, 40]
+        trained(checkpoint=tmp_path, progress=told, stop=None)
+    assert fetched == []
+    steps = []
+    trained(checkpoint=tmp_path, progress=lambda done, total: steps.append(done), stop=None)
+    assert steps == [20, 30, 40]
 
 
 def test_groups_go_on_as_well(whole, tmp_path):
@@ -89,19 +103,36 @@ def test_groups_go_on_as_well(whole, tmp_path):
     assert_same_bits(found, trained(memory=limit))
 
 
+@pytest.fixture(scope="module")
+def interrupted(whole, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("way")
+    with pytest.raises(KeyboardInterrupt):
+        trained(checkpoint=folder, progress=killed_at(10, KeyboardInterrupt()))
+    return folder
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"steps": 50}, r"another population, of steps = 40: accepted is 50"),
         ({"batch_size": 16}, "of batch_size = 32: accepted is 16"),
         ({"hyperparams": {"learning_rate": 0.1}}, "of hyperparams = "),
+        ({"recipe": Recipe("sgd")}, "of recipe = .*'adam'.*: accepted is .*'sgd'"),
+        ({"recipe": Recipe("adam", static={"state_dtype": "bfloat16"})}, "of recipe = .*: accepted is .*bfloat16"),
+        (
+            {"task": replace(tasks.get("line"), validation_fraction=0.3)},
+            "of validation_fraction = 0.2: accepted is 0.3",
+        ),
     ],
 )
-def test_another_population_is_refused(tmp_path, change, message):
-    with pytest.raises(KeyboardInterrupt):
-        trained(checkpoint=tmp_path, progress=killed_at(10, KeyboardInterrupt()))
+def test_another_population_is_refused(interrupted, change, message):
     with pytest.raises(ValueError, match=message):
-        trained(checkpoint=tmp_path, **change)
+        trained(checkpoint=interrupted, **change)
+
+
+def test_without_a_checkpoint_nobody_asks_for_its_identity(monkeypatch):
+    monkeypatch.setattr(engine, "fingerprint", lambda arrays: pytest.fail("asked"))
+    trained()
 
 
 def test_what_else_is_in_the_folder_stays(whole, tmp_path):

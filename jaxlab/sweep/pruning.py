@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxlab.core import hyper
+from jaxlab.sweep.order import order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +23,8 @@ class SuccessiveHalving:
     the :math:`j`-th of them :math:`\lceil n / \eta^j \rceil` points are left. How many is known before the first step,
     so with :math:`\eta = 2` every size is one that a population halves to anyway.
 
-    A point's seeds live or die together. Points are ranked as :func:`~jaxlab.sweep.tuning.best_row` does: fewer lost
-    seeds go before any mean, ties to the first. A point of which nothing is left never takes another's place.
+    A point's seeds live or die together. Points are ranked by :func:`~jaxlab.sweep.order.order`: fewer lost seeds go
+    before any mean, ties to the first. A point of which nothing is left never takes another's place.
 
     It acts at the first evaluation at or after a rung and remembers nothing: what it says depends on the step and on
     who is still there, so an interrupted population goes on as it would have.
@@ -101,10 +102,8 @@ class SuccessiveHalving:
         if not passed:
             return np.zeros(scores.size, bool)
         there = np.isfinite(scores)
-        gain = np.where(there, scores if self.higher_is_better else -scores, 0.0)
-        means = gain.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
-        order = sorted(range(self.points), key=lambda point: (-there[point].sum(), -means[point]))
-        behind = np.isin(np.arange(self.points), order[self.left[passed - 1] :])
+        ranks = order(scores, higher_is_better=self.higher_is_better)
+        behind = np.isin(np.arange(self.points), ranks[self.left[passed - 1] :])
         return (behind[:, None] & there).reshape(-1)
 
     @property

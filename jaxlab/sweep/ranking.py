@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jaxlab.core.space import SearchSpace
+from jaxlab.sweep.order import rank
 from jaxlab.sweep.search import Search, Trial
 
 EDGE = 0.05
@@ -18,10 +19,8 @@ def ranked(search: Search, trials: Sequence[Trial]) -> list[Trial]:
 
 
 def rank_of(search: Search, trial: Trial) -> tuple[int, float]:
-    """What orders trials, the best first: lost seeds before any mean; means that agree to six digits are a tie."""
-    there = trial.scores[np.isfinite(trial.scores)]
-    mean = float(f"{there.mean():.6g}") if there.size else np.inf
-    return trial.scores.size - there.size, -mean if search.task.higher_is_better else mean
+    """What orders trials, the best first."""
+    return rank(trial.scores, higher_is_better=search.task.higher_is_better)
 
 
 def best_so_far(search: Search, trials: Sequence[Trial]) -> list[float | None]:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Key
 from jaxlab.core import hyper
 from jaxlab.core.space import Distribution, LogUniform, Uniform, beyond
 from jaxlab.optimizers import Recipe
+from jaxlab.sweep.order import order
 from jaxlab.sweep.population import History, Progress, run_population
 from jaxlab.tasks import as_task
 from jaxlab.train.state import Build
@@ -192,15 +193,8 @@ def scale_of(values: Sequence[float]) -> Distribution:
 
 
 def best_row(scores: Float[np.ndarray, "rows seeds"], *, higher_is_better: bool) -> int:
-    """The row with the best mean; fewer diverged (non-finite) seeds go before any mean, ties to the first.
-
-    >>> best_row(np.array([[0.5, 0.7], [0.9, np.nan], [0.6, 0.8]]), higher_is_better=True)
-    2
-    """
-    finite = np.isfinite(scores)
-    gain = np.where(finite, scores if higher_is_better else -scores, 0.0)
-    means = gain.sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
-    return min(range(len(scores)), key=lambda row: ((~finite[row]).sum(), -means[row]))
+    """The first of :func:`~jaxlab.sweep.order.order`."""
+    return order(scores, higher_is_better=higher_is_better)[0]
 
 
 def seed_keys(seeds: Sequence[int]) -> Key[Array, " members"]:

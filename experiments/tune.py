@@ -69,7 +69,7 @@ class Config:
     """Examples a step; by default the task's."""
     trials: int | None = None
     """Of each optimizer; by default 32, or as many as the budget allows."""
-    batch: int = 8
+    round_size: int = 8
     """Trials a round: proposed together, trained as one population."""
     budget_minutes: float | None = None
     """Plans the number of rounds into this time, from what the first round takes."""
@@ -87,8 +87,9 @@ class Config:
     """Differences of the test metric below this do not matter: then the two recipes can be called equivalent."""
     evaluations: int = 20
     """Of a run."""
-    layout: str = "vmap"
-    """Of a population's members: vmap, map (one after the other), or auto, by a short trial."""
+    layout: Annotated[
+        str, tyro.conf.arg(help="vmap, map (members of a population one after the other), how many at a time, or auto.")
+    ] = "vmap"
     storage: str | None = None
     """Where trials are kept: any URL that Optuna takes; by default study.db beside the results."""
     study_name: str | None = None
@@ -120,19 +121,18 @@ def prepare(config: Config) -> Plan:
         config = cli.saved_config(config)
     hyper.number("warmup", config.warmup, "[0, 1)")
     hyper.one_of("sampler", config.sampler, SAMPLERS)
-    for name in ("batch", "trials", "finalists"):
+    for name in ("round_size", "trials", "finalists"):
         if getattr(config, name) is not None:
             hyper.integer(name, getattr(config, name), at_least=1)
     if config.budget_minutes is not None:
         hyper.number("budget_minutes", config.budget_minutes, "(0, inf)")
-    hyper.one_of("layout", config.layout, ("vmap", "map", "auto"))
     protocol = study.protocol_of(
         config.seed, config.selection_seeds, config.seeds, evaluations=config.evaluations, margin=config.margin
     )
-    if config.selection_seeds * (1 + config.batch) >= SEEDS // 2:
+    if config.selection_seeds * (1 + config.round_size) >= SEEDS // 2:
         raise ValueError(
-            f"selection_seeds = {config.selection_seeds} with batch = {config.batch}: accepted are fewer than "
-            f"{SEEDS // 2} seeds in all, those of the final among them"
+            f"selection_seeds = {config.selection_seeds} with round_size = {config.round_size}: accepted are fewer "
+            f"than {SEEDS // 2} seeds in all, those of the final among them"
         )
     out = config.resume or cli.new_folder(config.out, "tune")
     task = tasks.get(config.task)
@@ -155,11 +155,11 @@ def prepare(config: Config) -> Plan:
                 steps=steps,
                 batch_size=size,
                 evaluations=config.evaluations,
-                round_size=config.batch,
+                round_size=config.round_size,
                 sampler=config.sampler,
                 seed=config.seed,
                 halving=config.halving,
-                layout=config.layout,
+                layout=int(config.layout) if config.layout.isdigit() else config.layout,
             )
         )
     numbers = task.default_hyperparams(steps)
@@ -260,7 +260,7 @@ def searched(
     count = config.trials or TRIALS
     if config.budget_minutes is not None:
         budget = Budget(config.budget_minutes, plan.searches, stages, config.seeds, began)
-        finish(jobs(min(config.batch, config.trials or config.batch)), plan.out, console, budget.watch)
+        finish(jobs(min(config.round_size, config.trials or config.round_size)), plan.out, console, budget.watch)
         count = budget.trials(storage, name_of(plan), config.trials)
         console.print(f"{count} trials of each optimizer fit into {config.budget_minutes:g} minutes")
     return finish(jobs(count), plan.out, console)

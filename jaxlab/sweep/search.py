@@ -16,7 +16,7 @@ from jaxtyping import Float
 from jaxlab.core import hyper
 from jaxlab.core.space import SearchSpace
 from jaxlab.optimizers import Recipe
-from jaxlab.sweep.layout import Layout
+from jaxlab.sweep.layout import Layout, check
 from jaxlab.sweep.population import Progress, run_population
 from jaxlab.sweep.protocol import task_identity
 from jaxlab.sweep.pruning import SuccessiveHalving
@@ -98,6 +98,7 @@ class Search:
             hyper.integer(name, getattr(self, name), at_least=1)
         hyper.integer("seed", self.seed, at_least=0)
         hyper.one_of("sampler", self.sampler, SAMPLERS)
+        check(self.layout)
         check_length(self.steps, self.batch_size)
         for end in (0.0, 1.0):
             self.numbers({name: distribution.from_unit(end) for name, distribution in self.space.items()})

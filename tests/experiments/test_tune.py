@@ -24,14 +24,14 @@ from jaxlab.sweep.storage import Stage, Storage
 
 ROOT = Path(__file__).parents[2]
 SMALL = tune.Config(
-    task="line", optimizers=("momentum",), steps=40, trials=6, batch=3, selection_seeds=2, seeds=3, evaluations=4
+    task="line", optimizers=("momentum",), steps=40, trials=6, round_size=3, selection_seeds=2, seeds=3, evaluations=4
 )
 OPTIONS = [
     "--task=line",
     "--optimizer=momentum",
     "--steps=40",
     "--trials=6",
-    "--batch=3",
+    "--round-size=3",
     "--seeds=3",
     "--evaluations=4",
 ]
@@ -293,9 +293,9 @@ def test_where_every_run_diverges_nothing_is_chosen(tmp_path, capsys, monkeypatc
         ({"steps": 0}, "steps = 0"),
         ({"batch_size": 0}, "batch_size = 0"),
         ({"trials": 0}, "trials = 0"),
-        ({"batch": 0}, "batch = 0"),
+        ({"round_size": 0}, "round_size = 0"),
         ({"finalists": 0}, "finalists = 0"),
-        ({"selection_seeds": 1000, "batch": 4}, "selection_seeds = 1000 with batch = 4"),
+        ({"selection_seeds": 1000, "round_size": 4}, "selection_seeds = 1000 with round_size = 4"),
         ({"budget_minutes": 0.0}, r"budget_minutes = 0\.0"),
         ({"selection_seeds": 0}, "selection_seeds = 0"),
         ({"seeds": 0}, "seeds = 0"),
@@ -303,6 +303,7 @@ def test_where_every_run_diverges_nothing_is_chosen(tmp_path, capsys, monkeypatc
         ({"margin": -1.0}, r"margin = -1\.0"),
         ({"seed": -1}, "seed = -1"),
         ({"layout": "vmpa"}, "did you mean 'vmap'"),
+        ({"layout": "0"}, "layout = 0"),
         ({"storage": "sqlite:////nowhere/to/be/found.db"}, "there is no folder /nowhere/to/be"),
         ({"storage": "no url"}, "storage = 'no url'"),
     ],
@@ -312,6 +313,12 @@ def test_bad_input_is_refused_before_anything_is_compiled_or_written(changes, me
     with pytest.raises((TypeError, ValueError), match=message):
         tune.prepare(dataclasses.replace(SMALL, **changes))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("layout", "kept"), [("auto", "auto"), ("map", "map"), ("4", 4)])
+def test_layouts_are_those_of_compare(layout, kept, tmp_path):
+    plan = tune.prepare(dataclasses.replace(SMALL, layout=layout, out=tmp_path / "out"))
+    assert plan.searches[0].layout == kept
 
 
 def test_a_storage_that_holds_another_study_is_refused(trials, complete, tmp_path):

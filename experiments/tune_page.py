@@ -289,11 +289,8 @@ def _cost(
                 round(spent["compilations"]),
             ]
         )
-    table: Table = {
-        "title": "Search and final, without the report",
-        "columns": ["optimizer", "runs", "steps", "of all", "seconds training", "seconds compiling", "programs"],
-        "rows": rows,
-    }
+    columns = ["optimizer", "runs", "steps", "of all", "seconds training", "seconds compiling", "programs"]
+    table: Table = {"title": "Search and final, without the report", "columns": columns, "rows": rows}
     words = "Steps of all runs together, and which part of what it would have been had no run ended early."
     return {"title": "Cost", "text": [words], "tables": [table], "charts": []}
 

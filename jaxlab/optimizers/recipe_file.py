@@ -6,11 +6,11 @@ else its maker wrote.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxlab.core.files import write_atomically
 from jaxlab.optimizers.recipe import Recipe
 
 SCHEMA = "jaxlab.recipe/1"
@@ -47,13 +47,7 @@ def save_recipe(path: str | Path, recipe: Recipe, hyperparams: Mapping[str, Any]
         "hyperparams": {name: float(value) for name, value in numbers.items()},
         "about": {name: _plain(f"about.{name}", value) for name, value in about.items()},
     }
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def load_recipe(path: str | Path) -> tuple[Recipe, dict[str, float]]:

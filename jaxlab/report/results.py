@@ -7,14 +7,13 @@ and after it is read, and written whole or not at all.
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
 import numpy as np
 
+from jaxlab.core.files import write_atomically
 from jaxlab.report import sections, study
 from jaxlab.report.schema import problems
 from jaxlab.report.sections import Number, Section
@@ -129,25 +128,6 @@ def save(results: Mapping[str, Any], path: str | Path) -> None:
       ValueError: they do not fit the schema; nothing is written.
     """
     write_atomically(path, json.dumps(check(results), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Writes a file under another name beside it, then renames it: no reader ever sees a part of it."""
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files that only their owner reads; a result is as readable as any new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def studies_of(results: Results) -> list[Study]:

@@ -1,16 +1,14 @@
-"""results.json: what is accepted, what is refused and in which words, and that files are whole or absent."""
+"""results.json: what is accepted, what is refused and in which words."""
 
 import json
 import math
-import os
-import stat
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxlab.report import SCHEMA, check, load, save
-from jaxlab.report.results import plain, write_atomically
+from jaxlab.report.results import plain
 
 
 @pytest.fixture
@@ -131,23 +129,3 @@ def test_a_file_that_is_none_of_ours(tmp_path, text, message):
 def test_no_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "results.json")
-
-
-def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    target = tmp_path / "file.txt"
-    write_atomically(target, "old")
-
-    def interrupted(_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(target, "new")
-    assert target.read_text(encoding="utf-8") == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_a_written_file_is_as_readable_as_any(tmp_path):
-    write_atomically(tmp_path / "atomic", b"x")
-    (tmp_path / "plain").write_bytes(b"x")
-    assert stat.S_IMODE((tmp_path / "atomic").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)

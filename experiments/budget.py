@@ -61,11 +61,12 @@ def measure(arm: Arm, evaluations: int) -> Measured:
     return Measured(history.compile_seconds, history.run_seconds / steps)
 
 
-def plan(minutes: float, arms: Sequence[Arm], measured: Sequence[Measured]) -> Plan:
+def plan(minutes: float, spent: float, arms: Sequence[Arm], measured: Sequence[Measured]) -> Plan:
     """The largest comparison of the ladder that fits.
 
     Args:
       minutes: of wall-clock time.
+      spent: seconds of it that measuring took.
       arms: all of them, of all tasks and horizons; their points do not matter.
       measured: of each arm.
 
@@ -75,9 +76,9 @@ def plan(minutes: float, arms: Sequence[Arm], measured: Sequence[Measured]) -> P
     seconds = 0.0
     for trials, selection, report in LADDER:
         seconds = sum(estimate(arm, one, trials, selection, report) for arm, one in zip(arms, measured, strict=True))
-        if seconds <= SHARE * 60 * minutes:
+        if seconds <= SHARE * (60 * minutes - spent):
             return Plan(trials, selection, report, seconds)
-    needed = float(np.ceil(10 * seconds / (SHARE * 60)) / 10)
+    needed = float(np.ceil((seconds / SHARE + spent) / 6) / 10)
     raise ValueError(
         f"budget_minutes = {minutes:g}: one trial for each of {len(arms)} arms needs about {needed:g}: "
         "accepted is more time, fewer arms or fewer steps"

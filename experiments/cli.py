@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from jaxlab import report
 from jaxlab.core.hyper import RunError
@@ -38,18 +39,18 @@ def main(
     ``prepare`` turns a configuration into a plan without compiling or writing anything; what it refuses is
     one line and exit code 2, and so is what a run cannot go on with. An interrupt from the keyboard is exit code 130.
     """
-    chosen = tyro.cli(config, description=description)
+    chosen, plan = tyro.cli(config, description=description), None
     try:
-        plan = prepare(chosen)
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        fail(str(error))
-    try:
+        try:
+            plan = prepare(chosen)
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            fail(str(error))
         run(plan)
     except RunError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        stays = (plan.out / "config.json").exists() if hasattr(chosen, "resume") else False
-        print(f"\ninterrupted{f', --resume {plan.out} goes on' if stays else ''}", file=sys.stderr)
+        stays = plan is not None and hasattr(chosen, "resume") and (plan.out / "config.json").exists()
+        print(f"\ninterrupted{f', --resume {plan.out} goes on' if plan and stays else ''}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -96,7 +97,14 @@ def remember(out: Path, config: Any, module: str, *, plan: str | None = None) ->
 
 def remembered(out: Path) -> dict[str, Any]:
     """What :func:`remember` wrote: ``command``, ``config``, and ``plan`` where there is one."""
-    return json.loads((out / "config.json").read_text(encoding="utf-8"))
+    path = out / "config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}): accepted is what the run that was stopped wrote") from None
+    if not (isinstance(found, dict) and isinstance(found.get("config"), dict) and "command" in found):
+        raise ValueError(f"{path} names no command and configuration: accepted is what the run that was stopped wrote")
+    return found
 
 
 def saved_config(config: Any) -> Any:
@@ -120,12 +128,16 @@ def saved_config(config: Any) -> Any:
         raise ValueError(f"resume = {str(folder)!r} has {sorted(saved.keys() - known)}: it is another experiment's")
     # JSON has lists alone; a configuration's are tuples.
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
+    default = kind()
+    for name, value in values.items():
+        if isinstance(getattr(default, name), tuple | str) and type(value) is not type(getattr(default, name)):
+            raise ValueError(f"{folder / 'config.json'} has {name} = {value!r}: accepted is what the run wrote")
     return kind(**values | {"resume": folder})
 
 
 def finish(results: dict[str, Any], out: Path, console: Console) -> None:
     """Writes results and page, and says the verdict, where the page is, and how long it took."""
-    console.print(f"[bold]{results['verdict']}[/]", highlight=False)
+    console.print(f"[bold]{escape(results['verdict'])}[/]", highlight=False)
     page, seconds = report.write(results, out), results["seconds"]
     console.print(f"{page} ({seconds['total']:.0f} s, of which {seconds['compile']:.0f} s compiling)")
 

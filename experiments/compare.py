@@ -27,6 +27,7 @@ from typing import Annotated, Any, Literal
 import jax
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from experiments import budget, cli, study
 from jaxlab import report, schedules, sweep, tasks, verdict
@@ -119,7 +120,7 @@ def prepare(config: Config) -> Plan:
         config.selection_seeds,
         config.seeds,
         evaluations=config.evaluations,
-        layout=int(config.layout) if config.layout.isdigit() else config.layout,
+        layout=layout_of(config.layout),
         margin=config.margin,
     )
     out = config.resume or cli.new_folder(config.out, "compare")
@@ -131,6 +132,9 @@ def prepare(config: Config) -> Plan:
             for steps in dict.fromkeys(config.horizons or (task.steps,))
         ]
         tasks.check(task, jax.random.key(protocol.selection[0]))
+    names = [name_of(config, arms) for arms in found]
+    if len(set(names)) < len(names):
+        raise ValueError(f"tasks and horizons make studies named {names}: accepted are tasks of different names")
     storage = None
     if config.storage is not None or (config.resume is not None and (out / "study.db").exists()):
         storage = Storage(config.storage or f"sqlite:///{out / 'study.db'}")
@@ -138,6 +142,11 @@ def prepare(config: Config) -> Plan:
             sweep.check_storage(arms, protocol, storage, name=name_of(config, arms))
     plan = cli.remembered(out).get("plan") if config.resume is not None else None
     return Plan(config, found, protocol, storage, out, plan)
+
+
+def layout_of(text: str) -> str | int:
+    """A layout as the command line has it."""
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 def name_of(config: Config, arms: list[study.Arm]) -> str:
@@ -158,9 +167,11 @@ def arm_of(optimizer: str, task: tasks.Task, steps: int, config: Config) -> stud
 
 def points_of(recipe: Recipe, config: Config) -> tuple[dict[str, list[float]], int]:
     """What is tried first, and how many points are kept for the second look."""
+    for rate in config.learning_rates:
+        hyper.number("learning_rates", rate, "(0, inf)")
     if config.learning_rates:
         return {"learning_rate": list(config.learning_rates)}, 0
-    trials = hyper.integer("trials", config.trials, at_least=1)
+    trials = hyper.integer("trials", config.trials, at_least=1, at_most=100_000)
     space = recipe.info.search_space
     if config.board == "full":
         return {name: values.tolist() for name, values in sample(space, trials, "halton", config.seed).items()}, 0
@@ -198,7 +209,7 @@ def run(plan: Plan) -> None:
     found = []
     for arms in plan.studies:
         task, steps = arms[0].task, arms[0].steps
-        console.print(f"[bold]{task.name}[/]: {task.description}")
+        console.print(f"[bold]{escape(task.name)}[/]: {escape(task.description)}")
         console.print(verdict.power_words(config.seeds, len(arms) * (len(arms) - 1) // 2))
         one = study.run(
             f"Which optimizer should I use on {task.name}{f' for {steps:,} steps' if config.horizons else ''}?",
@@ -237,9 +248,10 @@ def within_budget(plan: Plan, console: Console) -> Plan:
     for arm in arms:
         if (arm.task.name, arm.batch_size) not in measured:
             measured[arm.task.name, arm.batch_size] = budget.measure(arm, config.evaluations)
-    left = config.budget_minutes - (time.perf_counter() - began) / 60
+    spent = time.perf_counter() - began
+    each = [measured[arm.task.name, arm.batch_size] for arm in arms]
     try:
-        fits = budget.plan(left, arms, [measured[arm.task.name, arm.batch_size] for arm in arms])
+        fits = budget.plan(config.budget_minutes, spent, arms, each)
     except ValueError as error:
         cli.fail(str(error))
     words = fits.words(config.budget_minutes)

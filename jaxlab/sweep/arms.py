@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxlab.core import hyper
+from jaxlab.sweep.fingerprint import fingerprint
 from jaxlab.sweep.layout import Layout
 from jaxlab.sweep.outcome import Outcome, numbers, outcome_of, results_of, tuning_of, value_of
 from jaxlab.sweep.population import History, run_population
 from jaxlab.sweep.protocol import Arm, Protocol, identity_of, places_of
 from jaxlab.sweep.storage import Finished, Stage, Storage
-from jaxlab.sweep.tuning import Tuning, best_row, scale_of, second_look, seed_keys
+from jaxlab.sweep.tuning import Tuning, best_row, check_metric, scale_of, second_look, seed_keys
 
 POLL_SECONDS = 0.5
 Point = Mapping[str, float]
@@ -56,6 +56,7 @@ def run_arms(
     names = [arm.name for arm in arms]
     if len(set(names)) < len(names):
         raise ValueError(f"arms are named {names}: accepted are different names")
+    check_alike(arms)
     storage = Storage() if storage is None else storage
     runs = [_Run(arm, protocol, storage, f"{name}/{arm.name}", checkpoints, progress) for arm in arms]
     # The first population's choice is the whole study's, also when it goes on in another process.
@@ -71,6 +72,27 @@ def run_arms(
     if checkpoints is not None and checkpoints.is_dir() and not any(checkpoints.iterdir()):
         checkpoints.rmdir()
     return [run.outcome() for run in runs]
+
+
+def check_alike(arms: Sequence[Arm]) -> None:
+    """Refuses arms that no comparison is fair to: other test data, another metric, more trials or longer runs.
+
+    Raises:
+      ValueError: names the arm, what differs, and both values.
+    """
+
+    def terms(arm: Arm) -> dict[str, Any]:
+        task = arm.task
+        metric = {"metric": task.metric, "higher_is_better": task.higher_is_better}
+        return {**metric, "test data": fingerprint(task.test), "steps": arm.steps, "trials": arm.total_trials}
+
+    first = terms(arms[0])
+    for arm in arms[1:]:
+        for name, value in terms(arm).items():
+            if value != first[name]:
+                raise ValueError(
+                    f"arm {arm.name!r} has {name} = {value!r}: accepted is what {arms[0].name!r} has, {first[name]!r}"
+                )
 
 
 def check_storage(arms: Sequence[Arm], protocol: Protocol, storage: Storage, *, name: str = "study") -> None:
@@ -164,7 +186,9 @@ class _Run:
         """What the arm came to; asked when it is done."""
         assert self.reports is not None
         trials = {} if self.trials is None else self.trials.finished()
-        return outcome_of(self.arm, self.tuning, trials, self.reports.finished())
+        # Others may have reported more seeds under this name.
+        reports = {i: found for i, found in self.reports.finished().items() if i < len(self.protocol.report)}
+        return outcome_of(self.arm, self.tuning, trials, reports)
 
     def work(self, stage: Stage, name: str, points: Mapping[int, Point]) -> bool:
         mine = stage.claim(points)
@@ -199,13 +223,7 @@ class _Run:
             folder,
             told,
         )
-        task = self.arm.task
-        last = {name: values[:, -1] for name, values in history.validation.items()}
-        if np.isfinite(last["loss"]).any() and not np.isfinite(last[task.metric]).any():
-            raise hyper.RunError(
-                f"task {task.name!r}: metric {task.metric!r} is finite for none of {last['loss'].size} members, "
-                "though the loss is: accepted is a metric that is a number"
-            )
+        check_metric(self.arm.task, history)
         return history
 
     def report(self, points: Sequence[Point], _: str, folder: Path | None, told: Callable[[int, int], None]) -> History:

@@ -7,8 +7,13 @@ report seed draws all three anew.
 """
 
 import dataclasses
+import re
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import jax
+import numpy as np
 
 from jaxlab import tasks
 from jaxlab.core import hyper
@@ -45,6 +50,13 @@ class Protocol:
     margin: float | None = None
 
     def __post_init__(self) -> None:
+        for name, seeds in (("selection", self.selection), ("report", self.report)):
+            for seed in seeds:
+                hyper.integer(f"{name} seed", seed, at_least=0, at_most=2**32 - 1)
+            if not seeds or len(set(seeds)) < len(seeds):
+                raise ValueError(f"{name} = {seeds}: accepted is at least one seed, and each once")
+        hyper.integer("evaluations", self.evaluations, at_least=1)
+        layouts.check(self.layout)
         both = sorted(set(self.selection) & set(self.report))
         if both:
             raise ValueError(f"seeds {both} are for selection and report: accepted are seeds of one purpose")
@@ -67,8 +79,6 @@ def protocol_of(
     >>> protocol_of(1, 2, 3).report
     (15000, 15001, 15002)
     """
-    layouts.check(layout)
-    hyper.integer("evaluations", evaluations, at_least=1)
     hyper.integer("selection_seeds", selection_seeds, at_least=1, at_most=SEEDS // 2)
     hyper.integer("report_seeds", report_seeds, at_least=1, at_most=SEEDS // 2)
     hyper.integer("seed", seed, at_least=0, at_most=2**32 // SEEDS - 1)
@@ -127,6 +137,8 @@ class Arm:
             self.build({**self.hyperparams, **point})
         if hyper.integer("extra", self.extra, at_least=0) and (len(self.points) != 1 or count_of(self.points) < 2):
             raise ValueError(f"extra = {self.extra}: accepted is 0, or one hyperparameter with at least two values")
+        hyper.integer("steps", self.steps, at_least=1)
+        hyper.integer("batch_size", self.batch_size, at_least=1)
         check_length(self.steps, self.batch_size)
 
     def trials(self) -> list[dict[str, float]]:
@@ -217,11 +229,22 @@ def identity_of(arm: Arm, protocol: Protocol) -> dict[str, Any]:
 
 
 def task_identity(task: tasks.Task) -> dict[str, Any]:
-    """What a run's numbers depend on, of its task; a model and a loss are known by the task's name alone."""
+    """What a run's numbers depend on, of its task: its data, its split, and what its model and loss compute."""
     return {
+        "program": _program(task),
         "task": task.name,
         "metric": task.metric,
         "higher_is_better": task.higher_is_better,
         "data": fingerprint((task.data, task.test)),
         "validation_fraction": task.validation_fraction,
     }
+
+
+def _program(task: tasks.Task) -> str:
+    """A checksum of what a task's ``init`` and ``loss`` compute: another model under the same name is another task."""
+    key = jax.random.key(0)
+    params = jax.eval_shape(task.init, key)
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *np.shape(leaf)[1:]), leaf.dtype), task.data)
+    text = f"{jax.make_jaxpr(task.init)(key)}{jax.make_jaxpr(task.loss)(params, batch, key)}"
+    # Functions that a program names by their place in memory are at another in each process.
+    return f"{zlib.crc32(re.sub('0x[0-9a-f]+', '', text).encode()):08x}"

@@ -13,7 +13,7 @@ from jaxlab.core.space import Distribution, LogUniform, Uniform, beyond
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep.order import order
 from jaxlab.sweep.population import History, Progress, run_population
-from jaxlab.tasks import as_task
+from jaxlab.tasks import Task, as_task
 from jaxlab.train.state import Build
 from jaxlab.train.step import StepOptions
 
@@ -106,6 +106,7 @@ def tune(
         progress=progress,
         **options,
     )
+    check_metric(task, history)
     validation = history.validation[task.metric][:, -1].reshape(-1, len(members))
     found = choose(trials, members, validation, higher_is_better=task.higher_is_better)
     return dataclasses.replace(found, history=history)
@@ -145,6 +146,20 @@ def choose(
         edges=(main,) if _at_end(trials[main], best) else (),
         first=order < (len(order) if asked is None else asked),
     )
+
+
+def check_metric(task: Task, history: History) -> None:
+    """Refuses a population whose metric is no number for any member though the loss is: that is the task's fault.
+
+    Raises:
+      RunError: names the task and its metric.
+    """
+    loss, metric = history.validation["loss"], history.validation[task.metric]
+    if np.isfinite(loss).any() and not np.isfinite(metric).any():
+        raise hyper.RunError(
+            f"task {task.name!r}: metric {task.metric!r} is finite for none of {len(loss)} members, though the loss "
+            "is: accepted is a metric that is a number"
+        )
 
 
 def second_look(
@@ -199,7 +214,8 @@ def best_row(scores: Float[np.ndarray, "rows seeds"], *, higher_is_better: bool)
 
 def seed_keys(seeds: Sequence[int]) -> Key[Array, " members"]:
     """One typed key a seed; the same seed is the same key in every population."""
-    return jax.vmap(jax.random.key)(np.array([hyper.integer("seed", seed, at_least=0) for seed in seeds], np.uint32))
+    checked = [hyper.integer("seed", seed, at_least=0, at_most=2**32 - 1) for seed in seeds]
+    return jax.vmap(jax.random.key)(np.array(checked, np.uint32))
 
 
 def check_points(points: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:

@@ -125,14 +125,14 @@ def test_a_budget_is_planned_from_what_was_measured(tmp_path):
     def seconds(points, selection, seeds):
         return sum(budget.estimate(arm, one, points, selection, seeds) for arm, one in zip(arms, measured, strict=True))
 
-    fits = budget.plan(1.0, arms, measured)
+    fits = budget.plan(1.0, 0.0, arms, measured)
     assert fits.seconds == seconds(fits.trials, fits.selection_seeds, fits.seeds) <= 0.85 * 60
     above = budget.LADDER.index((fits.trials, fits.selection_seeds, fits.seeds)) - 1
     assert seconds(*budget.LADDER[above]) > 0.85 * 60
     # By hand: 12 trials, 3 of them looked at second: 27, 9 and 10 runs, in one program of 27 places.
     assert seconds(12, 3, 10) == pytest.approx(2 * (1.0 + (27 + 27 + 27) * 40 * 0.01))
-    with pytest.raises(ValueError, match=r"budget_minutes = 0\.01: one trial for each of 2 arms needs about 0\.2"):
-        budget.plan(0.01, arms, measured)
+    with pytest.raises(ValueError, match=r"budget_minutes = 0\.01: one trial for each of 2 arms needs about 0\.3"):
+        budget.plan(0.01, 6.0, arms, measured)
 
 
 def test_a_budget_chooses_trials_and_seeds_and_is_kept(tmp_path):
@@ -189,8 +189,11 @@ def test_another_study_has_other_seeds_and_the_same_study_the_same_numbers(study
         ({"selection_seeds": 5001}, "selection_seeds = 5001: accepted is .* at most 5000"),
         ({"seed": 500_000}, "seed = 500000: accepted is .* at most"),
         ({"horizons": (300_000_000,)}, r"accepted are fewer than 2\*\*32 examples"),
-        ({"learning_rates": (0.1, float("nan"))}, "learning_rate = nan: accepted is a number in"),
-        ({"learning_rates": (-0.1,)}, r"learning_rate = -0\.1"),
+        ({"learning_rates": (0.1, float("nan"))}, "learning_rates = nan: accepted is a number in"),
+        ({"learning_rates": (-0.1,)}, r"learning_rates = -0\.1: accepted is a number in \(0, inf\)"),
+        ({"learning_rates": (0.0,)}, r"learning_rates = 0\.0"),
+        ({"trials": 10**12}, "trials = 1000000000000: accepted is .* at most 100000"),
+        ({"layout": "\u00b2"}, "layout = "),
         ({"warmup": 1.0}, r"warmup = 1\.0: accepted is a number in"),
         ({"margin": -0.01}, "margin = -0.01"),
         ({"seed": -1}, "seed = -1"),

@@ -213,11 +213,60 @@ def test_an_arm_that_diverges_everywhere_is_reported_so(line):
         ({"extra": 1, "points": {"learning_rate": [0.1]}}, "extra = 1: accepted is 0, or"),
         ({"points": {"learning_rate": [0.1, -1.0]}, "extra": 0}, "learning_rate = -1"),
         ({"points": {"momentun": [0.1, 0.2]}}, "momentun"),
+        ({"steps": 0}, "steps = 0"),
+        ({"batch_size": 0}, "batch_size = 0"),
     ],
 )
 def test_bad_arms_are_refused(line, changes, message):
     with pytest.raises(ValueError, match=message):
         arms_of(line, **changes)
+
+
+def test_another_loss_under_the_same_name_is_another_task(line):
+    storage, (arm, _) = Storage(), arms_of(line, extra=0)
+    run_arms([arm], PROTOCOL, storage=storage)
+
+    def doubled(params, batch, key):
+        value, metrics = line.loss(params, batch, key)
+        return 2 * value, metrics
+
+    with pytest.raises(ValueError, match="begun with program = "):
+        run_arms([dataclasses.replace(arm, task=dataclasses.replace(line, loss=doubled))], PROTOCOL, storage=storage)
+
+
+def test_fewer_report_seeds_are_the_first_of_those_that_are_there(line):
+    storage, (arm, _) = Storage(), arms_of(line, extra=0)
+    (three,) = run_arms([arm], PROTOCOL, storage=storage)
+    (two,) = run_arms([arm], protocol_of(0, 2, 2, evaluations=2), storage=storage)
+    np.testing.assert_array_equal(two.test, three.test[:2])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 10}, "arm 'adam' has steps = 10: accepted is what 'sgd' has, 20"),
+        ({"extra": 1}, "arm 'adam' has trials = 5: accepted is what 'sgd' has, 6"),
+    ],
+)
+def test_what_is_compared_has_equal_terms(line, changes, message):
+    (sgd, adam) = arms_of(line)
+    with pytest.raises(ValueError, match=message):
+        run_arms([sgd, dataclasses.replace(adam, **changes)], PROTOCOL)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"selection": ()}, r"selection = \(\): accepted is at least one seed"),
+        ({"report": (7, 7)}, r"report = \(7, 7\): accepted is at least one seed, and each once"),
+        ({"report": (-1,)}, "report seed = -1"),
+        ({"evaluations": 0}, "evaluations = 0"),
+        ({"layout": "x"}, "layout = 'x'"),
+    ],
+)
+def test_bad_protocols_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(PROTOCOL, **changes)
 
 
 def test_names_differ(line):

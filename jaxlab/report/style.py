@@ -4,6 +4,7 @@ Sizes are chosen for a phone: a figure is 4.4 inches wide with text of 9 points,
 pixels shows at about 11 pixels.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -50,8 +51,9 @@ def styles(names: Sequence[str]) -> dict[str, Style]:
     return {name: pick(i) for i, name in enumerate(names)}
 
 
+@functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float = TEXT, weight: str = "normal") -> float:
-    """Inches that a line of text takes."""
+    """Inches that a line of text takes. Kept, as every plot of a page measures the same names."""
     if not text.strip():
         return 0.0
     return TextPath((0, 0), text, size=size, prop=FontProperties(weight=weight)).get_extents().width / 72.0

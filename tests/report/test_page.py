@@ -57,7 +57,7 @@ CASES = {
     "one seed": {"arms": 3, "seeds": 1, "rates": 4},
     "all diverged": {"arms": 2, "lost": {"sgd": 5, "momentum": 5}},
     "margin": {"arms": 3, "margin": 0.02, "rates": 4},
-    "twelve": {"arms": 12, "rates": 3, "lost": {"lion": 2}},
+    "seven": {"rates": 3, "lost": {"lion": 2}},
     "all that may be told": {"arms": 3, "board": "full", "lost": {"sgd": 1}},
 }
 
@@ -160,7 +160,7 @@ def test_tables_have_heads_and_their_own_scroll(rendered):
     assert {found.get("scope") for tag, found in page.elements if tag == "th"} == {"col", "row"}
 
 
-def test_what_users_name_is_text(study, tmp_path):
+def test_what_users_name_is_text(study):
     results = check(study(arms=2, rates=3))
     bad = '<script>alert("1")</script>&amp;$x$'
     results["arms"][0]["name"] = results["comparisons"][0]["a"] = bad
@@ -171,7 +171,7 @@ def test_what_users_name_is_text(study, tmp_path):
     results["config"] = results["environment"] = {bad: [bad, {bad: None}]}
     for key in ("name", "metric", "unit", "description"):
         results["task"][key] = bad
-    text = write(results, tmp_path).read_text(encoding="utf-8")
+    text = render(results)
     page = Page(text)
     assert "<script" not in text
     assert bad in page.texts

@@ -1,24 +1,29 @@
 """What is drawn: every arm named and told apart, no text over another or cut off, divergence shown."""
 
+import functools
 import io
 import itertools
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from jaxlab import report
 from jaxlab.report import check
 from jaxlab.report.best_of import best_of
 from jaxlab.report.focus import near
-from jaxlab.report.forest import final_metric, paired_differences
+from jaxlab.report.forest import final_metric
 from jaxlab.report.learning_curves import learning_curves
 from jaxlab.report.plots import figures, to_png, to_svg
+from jaxlab.report.reading import ranked
 from jaxlab.report.sensitivity import sensitivity
 from jaxlab.report.slices import slices
 from jaxlab.report.style import fit, styles, text_width
@@ -37,9 +42,28 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module", params=CASES.values(), ids=CASES.keys())
-def drawn(request, study):
-    return figures(check(study(**request.param)))
+class Drawn(NamedTuple):
+    """A study's plots, and every text of each with its box."""
+
+    results: report.Results
+    figures: dict[str, Figure]
+    boxes: dict[str, list[tuple[str, Bbox]]]
+
+    def texts(self, name):
+        return {text for text, _ in self.boxes[name]}
+
+
+@pytest.fixture(scope="module")
+def draw(study):
+    """Draws a case once for all tests."""
+
+    @functools.cache
+    def drawn(case):
+        results = check(study(**CASES[case]))
+        found = figures(results)
+        return Drawn(results, found, {name: text_boxes(figure) for name, figure in found.items()})
+
+    return drawn
 
 
 def text_boxes(figure):
@@ -58,10 +82,11 @@ def text_boxes(figure):
     return [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts]
 
 
-def test_no_text_touches_another_or_leaves_the_figure(drawn):
-    for name, figure in drawn.items():
-        found = text_boxes(figure)
-        width, height = figure.canvas.get_width_height()
+@pytest.mark.parametrize("case", CASES)
+def test_no_text_touches_another_or_leaves_the_figure(case, draw):
+    drawn = draw(case)
+    for name, found in drawn.boxes.items():
+        width, height = drawn.figures[name].canvas.get_width_height()
         for text, box in found:
             inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
             assert inside, (name, text, box.extents)
@@ -71,35 +96,30 @@ def test_no_text_touches_another_or_leaves_the_figure(drawn):
             assert min(overlap) < 1.5, (name, one, other, overlap)
 
 
-def test_every_arm_is_named_in_every_plot(study):
-    results = check(study(arms=12))
-    for name, figure in figures(results).items():
-        shown = {text for text, _ in text_boxes(figure)}
-        names = {arm["name"] for arm in results["arms"]}
-        missing = names - shown
+@pytest.mark.parametrize("case", ["twelve", "all that may be told", "full board"])
+def test_every_arm_is_named_in_every_plot(case, draw):
+    drawn = draw(case)
+    best = ranked(drawn.results)[0]["name"]
+    for name in drawn.figures:
+        missing = {arm["name"] for arm in drawn.results["arms"]} - drawn.texts(name)
         # Differences are those from the best arm, which the axis names.
-        assert missing == ({"adamw"} if name == "differences" else set())
+        assert missing == ({best} if name == "differences" else set())
 
 
-def test_every_arm_is_named_where_it_was_told_more_of(study):
-    results = check(study(arms=3, board="full"))
-    for figure in (slices(results), best_of(results)):
-        assert {"sgd", "momentum", "rmsprop"} <= {text for text, _ in text_boxes(figure)}
-
-
-def test_axes_are_named_with_units(study):
+def test_axes_are_named_with_units(draw):
     expected = {
         "final": ["test accuracy (% correct)"],
         "differences": ["test accuracy minus that of adamw (points)"],
         "curves": ["validation accuracy (% correct)", "training step"],
         "sensitivity": ["validation accuracy (% correct)", "learning rate (log scale)"],
-        "slices": ["validation accuracy (% correct)", "learning rate", "b1", "weight decay", "smoothing"],
         "best_of": ["expected best validation accuracy (% correct)", "trials of a search"],
     }
-    drawn = figures(check(study(board="one-knob"))) | {"slices": slices(check(study(arms=2, board="full")))}
-    assert list(drawn) == ["final", "differences", "curves", "sensitivity", "best_of", "slices"]
-    for name, figure in drawn.items():
-        assert set(expected[name]) <= {text for text, _ in text_boxes(figure)}
+    drawn = draw("all that may be told")
+    assert list(drawn.figures) == list(expected)
+    for name, words in expected.items():
+        assert set(words) <= drawn.texts(name)
+    words = {"validation accuracy (% correct)", "learning rate", "b1", "weight decay", "smoothing"}
+    assert words <= draw("full board").texts("slices")
 
 
 def test_arms_differ_without_colour():
@@ -112,11 +132,9 @@ def test_styles_belong_to_the_arm_and_not_to_its_rank(study):
     assert styles(["a", "b"])["b"] == styles(["a", "b", "c"])["b"]
 
 
-def test_diverged_runs_are_named(study):
-    results = check(study(lost={"adagrad": 2, "lion": 5}))
-    for figure in (final_metric(results), paired_differences(results)):
-        assert figure is not None
-        assert {"2 of 5 diverged", "5 of 5 diverged"} <= {text for text, _ in text_boxes(figure)}
+def test_diverged_runs_are_named(draw):
+    for name in ("final", "differences"):
+        assert {"2 of 5 diverged", "5 of 5 diverged"} <= draw("diverged").texts(name)
 
 
 def test_a_mean_line_ends_where_the_first_seed_diverges(study):
@@ -250,13 +268,13 @@ def test_a_far_arm_does_not_flatten_the_others():
 
 def test_svg_is_whole_and_the_same_every_time(study):
     results = check(study(arms=2))
-    first, second = (to_svg(figures(results)["final"]) for _ in range(2))
+    first, second = (to_svg(final_metric(results)) for _ in range(2))
     assert first == second
     assert ET.fromstring(first).tag.endswith("svg")
 
 
 def test_png_is_opaque(study):
-    image = imread(io.BytesIO(to_png(figures(check(study(arms=2)))["final"], dpi=60)))
+    image = imread(io.BytesIO(to_png(final_metric(check(study(arms=2))), dpi=60)))
     assert image[..., -1].min() == 1.0
 
 

@@ -1,7 +1,7 @@
 """A process of test_storage: claims points of a shared study in small batches and tells them.
 
-Command: ``python -m tests.sweep.claimer URL BATCH HANG_AFTER``. It prints every point that it told. When it told
-HANG_AFTER points, it claims more, prints "holding" and sleeps until it is killed.
+Command: ``python -m tests.sweep.claimer URL BATCH HANG_AFTER``. It prints "ready", waits for a line, then prints every
+point that it told. When it told HANG_AFTER points, it claims more, prints "holding" and sleeps until it is killed.
 """
 
 import os
@@ -12,11 +12,13 @@ from jaxlab.core.space import LogUniform
 from jaxlab.sweep.storage import Storage
 
 SPACE = {"learning_rate": LogUniform(0.001, 0.1)}
-POINTS = {i: {"learning_rate": 0.001 * 1.1**i} for i in range(60)}
+POINTS = {i: {"learning_rate": 0.001 * 1.1**i} for i in range(40)}
 
 
 def main(url: str, batch: int, hang_after: int) -> None:
     stage = Storage(url).stage("race", {"task": "none"}, SPACE)
+    print("ready", flush=True)
+    sys.stdin.readline()
     told = 0
     while left := POINTS.keys() - stage.finished().keys():
         free = sorted(left - stage.running().keys())

@@ -273,17 +273,22 @@ def test_two_processes_share_a_study_and_one_is_killed(folder):
 
     def start(*arguments):
         command = [sys.executable, "-W", "error", "-m", "tests.sweep.claimer", url, *arguments]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    with start("4", "6") as doomed, start("5", "-1") as steady:
+    with start("3", "4") as doomed, start("5", "-1") as steady:
+        for process in (doomed, steady):
+            assert process.stdout.readline() == "ready\n"
+        for process in (doomed, steady):
+            process.stdin.write("go\n")
+            process.stdin.flush()
         by_doomed = [int(line) for line in iter(doomed.stdout.readline, "holding\n")]
         doomed.kill()  # Not yet buried: a zombie must not pass for living.
         by_steady = [int(line) for line in steady.communicate(timeout=60)[0].split()]
     assert steady.returncode == 0
-    assert len(by_doomed) == 6
-    assert sorted(by_doomed + by_steady) == list(range(60))
+    assert len(by_doomed) == 4
+    assert sorted(by_doomed + by_steady) == list(range(40))
     told = [trial for trial in trials(url, "race") if trial.state == TrialState.COMPLETE]
-    assert Counter(trial.user_attrs["claim"]["point"] for trial in told) == Counter(range(60))
+    assert Counter(trial.user_attrs["claim"]["point"] for trial in told) == Counter(range(40))
     assert all(trial.value == trial.user_attrs["claim"]["point"] for trial in told)
     assert {trial.user_attrs["result"]["by"] for trial in told} == {doomed.pid, steady.pid}
     assert not [trial for trial in trials(url, "race") if trial.state == TrialState.RUNNING]

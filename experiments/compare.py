@@ -75,7 +75,11 @@ class Config:
     evaluations: int = 20
     """Points of the learning curves."""
     layout: Annotated[
-        str, tyro.conf.arg(help="auto, vmap, map (members of a population one after the other), or how many at a time.")
+        str,
+        tyro.conf.arg(
+            help="auto (what a short trial finds fastest; with --storage vmap), vmap, map (members of a population one "
+            "after the other), or how many at a time. Layouts differ by rounding."
+        ),
     ] = "auto"
     storage: str | None = None
     """Where finished trials are kept: an Optuna storage URL; by default study.db in the output folder."""
@@ -120,7 +124,7 @@ def prepare(config: Config) -> Plan:
         config.selection_seeds,
         config.seeds,
         evaluations=config.evaluations,
-        layout=layout_of(config.layout),
+        layout=layout_of(config),
         margin=config.margin,
     )
     out = config.resume or cli.new_folder(config.out, "compare")
@@ -144,8 +148,11 @@ def prepare(config: Config) -> Plan:
     return Plan(config, found, protocol, storage, out, plan)
 
 
-def layout_of(text: str) -> str | int:
-    """A layout as the command line has it."""
+def layout_of(config: Config) -> str | int:
+    """A layout as the command line has it; several processes cannot each try, so a shared study has no trial."""
+    text = config.layout
+    if text == "auto" and config.storage is not None:
+        return "vmap"
     return int(text) if text.isascii() and text.isdecimal() else text
 
 
@@ -226,7 +233,7 @@ def run(plan: Plan) -> None:
     results = {
         "schema": report.SCHEMA,
         "experiment": "compare",
-        "command": cli.remembered(plan.out)["command"],
+        "command": command_of(plan, found),
         "environment": report.environment(),
         "config": dataclasses.asdict(config) | {"resume": None, "out": None},
         "seconds": {"total": time.perf_counter() - began, "compile": sum(map(study.compile_seconds, found))},
@@ -236,6 +243,16 @@ def run(plan: Plan) -> None:
     if plan.budget is not None:
         results["sections"] = [{"title": "The plan", "text": [plan.budget], "tables": [], "charts": []}]
     cli.finish(results, plan.out, console)
+
+
+def command_of(plan: Plan, found: list[report.Study]) -> str:
+    """What makes the results again, to the bit: with the layout that was found, since another one rounds otherwise."""
+    command, layouts = (
+        str(cli.remembered(plan.out)["command"]),
+        {one["program"]["layout"] for one in found if "program" in one},
+    )
+    again = plan.config.layout == "auto" and len(layouts) == 1 and "--layout" not in command
+    return f"{command} --layout {layouts.pop()}" if again else command
 
 
 def within_budget(plan: Plan, console: Console) -> Plan:

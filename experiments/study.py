@@ -14,6 +14,7 @@ from experiments import measures
 from jaxlab import report, verdict
 from jaxlab.sweep import Arm, Outcome, Protocol, Storage, Tuning, protocol_of, recipe_arm, run_arms, step_cost
 from jaxlab.sweep.outcome import Cost
+from jaxlab.verdict.measure import enumerate_words
 
 __all__ = [
     "Arm",
@@ -66,7 +67,7 @@ def run(
         "task": report.task_entry(task),
         "arms": [_entry(outcome, protocol) for outcome in outcomes],
         "comparisons": [measures.of_pair(pair, scores, task) for pair in pairs],
-        "verdict": verdict.overall(scores, pairs, measure, noun=noun),
+        "verdict": verdict.overall(scores, pairs, measure, noun=noun) + _not_tuned(outcomes),
         "margin": protocol.margin,
         "steps": arms[0].steps,
         "trials": arms[0].total_trials,
@@ -80,6 +81,15 @@ def run(
         },
     }
     return cast("report.Study", found)
+
+
+def _not_tuned(outcomes: Sequence[Outcome]) -> str:
+    """Whose best value lies at an end of what was tried: said with the verdict, which may be unfair to them."""
+    names = [outcome.arm.name for outcome in outcomes if outcome.tuning is not None and outcome.tuning.edges]
+    if not names:
+        return ""
+    ends = "the best value that it tried is" if len(names) == 1 else "the best values that they tried are"
+    return f" Not tuned: {enumerate_words(names)}; {ends} at the end of the range, and better ones may lie beyond."
 
 
 def compile_seconds(study: report.Study) -> float:

@@ -70,7 +70,7 @@ class History:
     trial: Mapping[str, float] | None
     memory_bytes: int
     groups: int
-    states: TrainState
+    states: TrainState = dataclasses.field(repr=False)
 
 
 def run_population(

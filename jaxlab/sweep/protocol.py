@@ -153,7 +153,7 @@ class Arm:
 
 def recipe_arm(
     name: str,
-    task: tasks.Task,
+    task: Any,
     recipe: Recipe,
     points: Mapping[str, Sequence[float]],
     hyperparams: Mapping[str, float] | None = None,
@@ -168,6 +168,7 @@ def recipe_arm(
       TypeError, ValueError: whatever the recipe refuses of any point; counts below 1; an optimizer that cannot
         take a step on the task.
     """
+    task = tasks.as_task(task)
     tasks.check_optimizer(task, recipe)
     numbers, trials = dict(hyperparams or {}), check_points(points) if points else {}
     first = {parameter: values[0] for parameter, values in trials.items()}

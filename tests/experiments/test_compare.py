@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_what_was_killed_goes_on_and_finds_the_same(study, tmp_path):
 def test_several_tasks_and_horizons_are_several_studies_on_the_full_board(tmp_path):
     changes = {"tasks": ("line", "diabetes"), "horizons": (10, 20), "board": "full", "trials": 3, "evaluations": 1}
     compare.run(compare.prepare(with_changes(**changes, optimizers=("momentum",), seeds=2, out=tmp_path / "out")))
-    results = report.load(tmp_path / "out")
+    results: Any = report.load(tmp_path / "out")
     assert [(one["task"]["name"], one["steps"]) for one in results["studies"]] == [
         *(("line", 10), ("line", 20), ("diabetes", 10), ("diabetes", 20))
     ]

@@ -120,7 +120,9 @@ class _Run:
         self.arm, self.protocol, self.storage, self.name = arm, protocol, storage, name
         self.checkpoints, self.progress = checkpoints, progress
         self.layout: Layout = protocol.layout
-        self.trials = self.stage("trials", identity_of(arm, protocol)) if arm.points else None
+        # The task's data are read and its model is traced for it: once.
+        self.identity = identity_of(arm, protocol)
+        self.trials = self.stage("trials", self.identity) if arm.points else None
         self.tuning: Tuning | None = None
         self.reports: Stage | None = None
         self.done = False
@@ -144,8 +146,7 @@ class _Run:
                     return points is not None and self.work(self.trials, stage, points)
             self.tuning = tuning_of(self.arm, self.protocol, finished)
         if self.reports is None:
-            identity = identity_of(self.arm, self.protocol) | {"chosen": self.chosen()}
-            self.reports = self.stage("report", identity)
+            self.reports = self.stage("report", self.identity | {"chosen": self.chosen()})
         points = {i: {"seed": float(seed)} for i, seed in enumerate(self.protocol.report)}
         if not points.keys() <= self.reports.finished().keys():
             return self.work(self.reports, "report", points)

@@ -10,6 +10,8 @@ from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average
+from jaxlab.core.space import LogUniform, OneMinusLog
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
@@ -83,3 +85,11 @@ def adadelta(
     [-1.0]
     """
     return chain(scale_by_adadelta(b2, eps, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))
+
+
+ADADELTA = OptimizerInfo(
+    "adadelta",
+    adadelta,
+    "Zeiler 2012, arXiv:1212.5701",
+    {"learning_rate": LogUniform(1e-2, 10.0), "b2": OneMinusLog(0.9, 0.99), "eps": LogUniform(1e-8, 1e-2)},
+)

@@ -10,6 +10,8 @@ from jaxtyping import Array, ArrayLike, Float
 from jaxlab.core import hyper, storage, tree
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import LayerAxes, Leaf, leafwise
+from jaxlab.core.space import LogUniform
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.regularizers.decoupled_decay import decoupled_decay
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
@@ -187,3 +189,12 @@ def _at_most_inverse_root(learning_rate: LearningRate) -> hyper.Schedule:
 
 def _rms(x: Float[Array, "..."]) -> Float[Array, ""]:
     return jnp.sqrt(jnp.mean(x**2))
+
+
+ADAFACTOR = OptimizerInfo(
+    "adafactor",
+    adafactor,
+    "Shazeer and Stern 2018, arXiv:1804.04235",
+    {"learning_rate": LogUniform(1e-3, 0.3), "b2_power": LogUniform(0.5, 1.0)},
+    needs_params=True,
+)

@@ -9,6 +9,8 @@ from jaxtyping import Array
 from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
+from jaxlab.core.space import LogUniform
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
@@ -78,3 +80,11 @@ def adagrad(
     return chain(
         scale_by_adagrad(eps, initial_accumulator, state_dtype=state_dtype), scale_by_learning_rate(learning_rate)
     )
+
+
+ADAGRAD = OptimizerInfo(
+    "adagrad",
+    adagrad,
+    "Duchi, Hazan and Singer 2011, jmlr.org/papers/v12/duchi11a.html",
+    {"learning_rate": LogUniform(1e-3, 1.0)},
+)

@@ -10,6 +10,8 @@ from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average, debias
+from jaxlab.optimizers import spaces
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
@@ -83,3 +85,6 @@ def adam(
     [-0.5]
     """
     return chain(scale_by_adam(b1, b2, eps, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))
+
+
+ADAM = OptimizerInfo("adam", adam, "Kingma and Ba 2015, arXiv:1412.6980", spaces.ADAM)

@@ -10,6 +10,8 @@ from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average, debias
+from jaxlab.optimizers import spaces
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
@@ -85,3 +87,6 @@ def adamax(
     [-0.5]
     """
     return chain(scale_by_adamax(b1, b2, eps, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))
+
+
+ADAMAX = OptimizerInfo("adamax", adamax, "Kingma and Ba 2015, arXiv:1412.6980, algorithm 2", spaces.ADAM)

@@ -4,7 +4,10 @@ import optax
 
 from jaxlab.core import hyper, tree
 from jaxlab.core.chain import chain
+from jaxlab.core.space import LogUniform
+from jaxlab.optimizers import spaces
 from jaxlab.optimizers.adam import scale_by_adam
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.regularizers.decoupled_decay import decoupled_decay
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
@@ -54,3 +57,12 @@ def adamw(
         decoupled_decay(hyper.number("weight_decay", weight_decay, "[0, inf)"), decay_mask),
         scale_by_learning_rate(learning_rate),
     )
+
+
+ADAMW = OptimizerInfo(
+    "adamw",
+    adamw,
+    "Loshchilov and Hutter 2019, arXiv:1711.05101",
+    {**spaces.ADAM, "weight_decay": LogUniform(5e-3, 1.0)},
+    needs_params=True,
+)

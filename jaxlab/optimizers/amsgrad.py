@@ -10,6 +10,8 @@ from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average, debias
+from jaxlab.optimizers import spaces
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
@@ -93,3 +95,6 @@ def amsgrad(
     [-0.5]
     """
     return chain(scale_by_amsgrad(b1, b2, eps, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))
+
+
+AMSGRAD = OptimizerInfo("amsgrad", amsgrad, "Reddi, Kale and Kumar 2018, openreview.net ryQu7f-RZ", spaces.ADAM)

@@ -9,8 +9,10 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxlab.core import hyper
 from jaxlab.core.chain import chain
+from jaxlab.optimizers import spaces
 from jaxlab.optimizers.dense import Dense
-from jaxlab.optimizers.line_search import require, with_line_search
+from jaxlab.optimizers.info import OptimizerInfo
+from jaxlab.optimizers.line_search import NEEDS, require, with_line_search
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 
@@ -111,3 +113,13 @@ def _solve(jacobian: Float[Array, "m n"], g: Float[Array, " n"], damping: Float[
     curvature = jnp.where(kept, 2 / len(jacobian) * singular**2 + damping, 1.0)
     along = jnp.matmul(basis, g, precision="highest")
     return jnp.matmul(jnp.where(kept, along / curvature, 0.0), basis, precision="highest")
+
+
+GAUSS_NEWTON = OptimizerInfo(
+    "gauss_newton",
+    gauss_newton,
+    "Gauss 1809; Levenberg 1944; Marquardt 1963",
+    spaces.DAMPED,
+    needs_params=True,
+    needs=(*NEEDS, "residual_fn"),
+)

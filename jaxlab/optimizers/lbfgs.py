@@ -11,7 +11,9 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxlab.core import hyper, tree
 from jaxlab.core.chain import chain
-from jaxlab.optimizers.line_search import require, with_line_search
+from jaxlab.optimizers import spaces
+from jaxlab.optimizers.info import OptimizerInfo
+from jaxlab.optimizers.line_search import NEEDS, require, with_line_search
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 Vector = list[Float[Array, "..."]]
@@ -226,3 +228,13 @@ def _times(factor: Array, a: Vector) -> Vector:
 
 def _divided(a: Vector, by: Array) -> Vector:
     return [x / jnp.where(by == 0, 1.0, by) for x in a]
+
+
+LBFGS = OptimizerInfo(
+    "lbfgs",
+    lbfgs,
+    "Nocedal 1980; Liu and Nocedal 1989",
+    spaces.SECOND_ORDER,
+    needs_params=True,
+    needs=NEEDS,
+)

@@ -10,6 +10,8 @@ from jaxlab.core import hyper, storage, tree
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average
+from jaxlab.core.space import LogUniform
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.regularizers.decoupled_decay import decoupled_decay
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
@@ -87,3 +89,12 @@ def lion(
         decoupled_decay(hyper.number("weight_decay", weight_decay, "[0, inf)"), decay_mask),
         scale_by_learning_rate(learning_rate),
     )
+
+
+LION = OptimizerInfo(
+    "lion",
+    lion,
+    "Chen et al. 2023, arXiv:2302.06675",
+    {"learning_rate": LogUniform(1e-5, 3e-3), "weight_decay": LogUniform(5e-2, 10.0)},
+    needs_params=True,
+)

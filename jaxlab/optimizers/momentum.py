@@ -8,6 +8,8 @@ from jaxtyping import Array
 from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
+from jaxlab.optimizers import spaces
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
@@ -96,3 +98,9 @@ def nesterov(
     return chain(
         scale_by_momentum(momentum, nesterov=True, state_dtype=state_dtype), scale_by_learning_rate(learning_rate)
     )
+
+
+MOMENTUM = OptimizerInfo("momentum", momentum, "Polyak 1964", spaces.MOMENTUM)
+
+
+NESTEROV = OptimizerInfo("nesterov", nesterov, "Nesterov 1983; Sutskever et al. 2013", spaces.MOMENTUM)

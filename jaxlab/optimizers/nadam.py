@@ -8,7 +8,9 @@ from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average, debias
+from jaxlab.optimizers import spaces
 from jaxlab.optimizers.adam import Moments
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 
@@ -98,3 +100,6 @@ def nadam(
     return chain(
         scale_by_nadam(b1, b2, eps, momentum_decay, state_dtype=state_dtype), scale_by_learning_rate(learning_rate)
     )
+
+
+NADAM = OptimizerInfo("nadam", nadam, "Dozat 2016, openreview.net OM0jvwB8jIp57ZJjtNEZ", spaces.ADAM)

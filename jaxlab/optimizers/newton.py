@@ -9,8 +9,10 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxlab.core import hyper
 from jaxlab.core.chain import chain
+from jaxlab.optimizers import spaces
 from jaxlab.optimizers.dense import Dense
-from jaxlab.optimizers.line_search import require, with_line_search
+from jaxlab.optimizers.info import OptimizerInfo
+from jaxlab.optimizers.line_search import NEEDS, require, with_line_search
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 
@@ -106,3 +108,13 @@ def _solve(hessian: Float[Array, "n n"], g: Float[Array, " n"], damping: Float[A
     floor = jnp.maximum(precision.eps * jnp.max(sizes), precision.tiny)
     along = jnp.matmul(g, basis, precision="highest")
     return jnp.matmul(basis, along / (jnp.maximum(sizes, floor) + damping), precision="highest")
+
+
+NEWTON = OptimizerInfo(
+    "newton",
+    newton,
+    "Newton 1685, Raphson 1690; Dauphin et al. 2014, arXiv:1406.2572",
+    spaces.DAMPED,
+    needs_params=True,
+    needs=(*NEEDS, "hvp_fn"),
+)

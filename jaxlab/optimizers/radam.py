@@ -8,7 +8,9 @@ from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average, debias
+from jaxlab.optimizers import spaces
 from jaxlab.optimizers.adam import Moments
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 
@@ -109,3 +111,6 @@ def radam(
     [-1.0]
     """
     return chain(scale_by_radam(b1, b2, eps, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))
+
+
+RADAM = OptimizerInfo("radam", radam, "Liu et al. 2020, arXiv:1908.03265", spaces.ADAM)

@@ -10,6 +10,8 @@ from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
 from jaxlab.core.moments import average
+from jaxlab.core.space import LogUniform, OneMinusLog
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.optimizers.momentum import scale_by_momentum
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
@@ -119,3 +121,11 @@ def rmsprop(
     if momentum is not None:
         direction.append(scale_by_momentum(momentum, state_dtype=state_dtype))
     return chain(*direction, scale_by_learning_rate(learning_rate))
+
+
+RMSPROP = OptimizerInfo(
+    "rmsprop",
+    rmsprop,
+    "Tieleman and Hinton 2012, lecture 6e; Graves 2013, arXiv:1308.0850",
+    {"learning_rate": LogUniform(1e-4, 3e-2), "b2": OneMinusLog(0.9, 0.999)},
+)

@@ -4,6 +4,8 @@ import optax
 
 from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
+from jaxlab.optimizers import spaces
+from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.optimizers.momentum import scale_by_momentum
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
@@ -70,3 +72,9 @@ def sgd(
         storage.check_store(state_dtype)
         return gradient_descent(learning_rate)
     return chain(scale_by_momentum(momentum, nesterov, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))
+
+
+GRADIENT_DESCENT = OptimizerInfo("gradient_descent", gradient_descent, "Cauchy 1847", spaces.SGD)
+
+
+SGD = OptimizerInfo("sgd", sgd, "Robbins and Monro 1951", spaces.SGD)

@@ -35,12 +35,14 @@ class Leaf:
       p: the parameter, or None where the caller gave none.
       name: the leaf's path, as in ``encoder/0/kernel``.
       seed: random bits of this leaf, layer and step.
+      beside: what ``beside`` computed for this leaf, such as a Hessian's diagonal; None without it.
     """
 
     g: Float[Array, "..."]
     p: Float[Array, "..."] | None
     name: str
     seed: UInt32[Array, ""]
+    beside: Any = None
 
     @property
     def key(self) -> Array:
@@ -73,6 +75,7 @@ def leafwise(
     slots: Callable[[Array], Slots] = no_slots,
     gather: Callable[[Leaf, Slots, Any, Array], tuple[Slots, PyTree]] | None = None,
     combine: Callable[..., Any] | None = None,
+    beside: Callable[..., PyTree] | None = None,
     shared: PyTree = (),
     store: str = "float32",
     needs_params: bool = False,
@@ -91,6 +94,10 @@ def leafwise(
         ``update``; the sums of all leaves are added up.
       combine: ``(shared, sums, t, ...) -> shared``, once a step; ``sums`` is None without ``gather``. Further
         parameters that it names are taken from the extra arguments of ``update``.
+      beside: ``(grads, params, t, ...) -> tree like the gradients``, once a step before anything else: a second
+        array for each leaf, which ``update`` and ``gather`` find at ``leaf.beside`` in full precision. Further
+        parameters that it names are taken from the extra arguments of ``update`` (``hvp_fn``, ``key``); one that
+        has no default and is not given is an error.
       shared: the initial global scalars.
       store: how slots are kept, ``"float32"`` or ``"bfloat16"``.
       needs_params: whether ``update`` reads ``leaf.p``.
@@ -106,7 +113,7 @@ def leafwise(
 
     Raises:
       ValueError: an unknown ``store``; a negative ``layer_axes``, or, from ``init``, more than a leaf has; from
-        ``update``, parameters that are needed and not given.
+        ``update``, parameters or extra arguments that are needed and not given.
       TypeError: a parameter or gradient that is no real floating array.
 
     >>> tx = leafwise(lambda leaf, slots, shared, t: (leaf.g / t, slots))
@@ -115,7 +122,6 @@ def leafwise(
     [1.0, 1.0]
     """
     storage.check_store(store)
-    named = set(inspect.signature(combine).parameters) if combine is not None else set()
     rules = _as_rules(layer_axes)
 
     def declared(name: str, p: Any) -> Slots:
@@ -149,6 +155,7 @@ def leafwise(
         stored = [treedef.flatten_up_to(field) for field in state.slots]
         present = [i for i, g in enumerate(gradients) if g is not None]
 
+        others = _second_arrays(beside, updates, params, t, extra)
         full, decoded, depths = {}, {}, {}
         for i in present:
             _require_real(names[i], gradients[i])
@@ -158,12 +165,13 @@ def leafwise(
             depths[i] = _depth(rules, names[i], gradients[i])
 
         def layer_by_layer(function: Callable[..., Any], i: int, shared: PyTree) -> Any:
-            def one(g: Array, p: Array | None, seed: Array, slots: Slots) -> Any:
-                return function(Leaf(g, p, names[i], seed), slots, shared, t)
+            def one(g: Array, p: Array | None, seed: Array, other: Any, slots: Slots) -> Any:
+                return function(Leaf(g, p, names[i], seed, other), slots, shared, t)
 
             g, p = full[i]
             seeds = storage.random_bits(g.shape[: depths[i]], storage.seed_of(names[i], count, len(state.slots)))
-            return _over_layers(one, depths[i])(g, p, _lies_with(g, range(depths[i]), seeds), decoded[i])
+            seeds = _lies_with(g, range(depths[i]), seeds)
+            return _over_layers(one, depths[i])(g, p, seeds, others.get(i), decoded[i])
 
         now, sums = state.shared, None
         if gather is not None:
@@ -172,7 +180,7 @@ def leafwise(
                 part = jax.tree.map(lambda x, axes=tuple(range(depths[i])): jnp.sum(x, axes), parts)
                 sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
         if combine is not None:
-            after = combine(now, sums, t, **{name: value for name, value in extra.items() if name in named})
+            after = combine(now, sums, t, **_asked_for(combine, extra))
             now = tree.cast_like(after, now)
 
         directions = list(gradients)
@@ -190,6 +198,28 @@ def leafwise(
         return treedef.unflatten(directions), LeafwiseState(count, _rebuild(state.slots, fields), now)
 
     return optax.GradientTransformationExtraArgs(init, step)
+
+
+def _asked_for(function: Callable[..., Any], extra: dict[str, Any], *, needed: bool = False) -> dict[str, Any]:
+    """The extra arguments that a function names; where they are needed, those without a default must be there."""
+    parameters = list(inspect.signature(function).parameters.values())[3:]
+    for parameter in parameters if needed else ():
+        if parameter.default is parameter.empty and extra.get(parameter.name) is None:
+            raise ValueError(
+                f"this optimizer needs {parameter.name}: call tx.update(grads, state, params, {parameter.name}=...); "
+                "the step of jaxlab.train.make_train_step passes it"
+            )
+    return {parameter.name: extra[parameter.name] for parameter in parameters if parameter.name in extra}
+
+
+def _second_arrays(
+    beside: Callable[..., PyTree] | None, updates: PyTree, params: PyTree | None, t: Array, extra: dict[str, Any]
+) -> dict[int, Array]:
+    if beside is None:
+        return {}
+    second = beside(updates, params, t, **_asked_for(beside, extra, needed=True))
+    columns = jax.tree.structure(updates, is_leaf=tree.is_none).flatten_up_to(second)
+    return {i: storage.decode(x) for i, x in enumerate(columns) if x is not None}
 
 
 def _rebuild(like: Slots, fields: list[Any]) -> Slots:

@@ -3,52 +3,29 @@
 import functools
 import inspect
 import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from references.mutants import MUTANTS
-from references.optimizers import REFERENCES
+from references import mutants as classic
 
 from jaxlab import optimizers
+
+FAMILIES = (classic,)
+"""Modules with the REFERENCES, the SETTINGS to compare them at and the MUTANTS of some optimizers."""
+
+REFERENCES = {name: step for family in FAMILIES for name, step in family.REFERENCES.items()}
+SETTINGS = {name: settings for family in FAMILIES for name, settings in family.SETTINGS.items()}
+MUTANTS = {name: steps for family in FAMILIES for name, steps in family.MUTANTS.items()}
 
 STEPS = 100
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
-# The defaults, and numbers that nobody uses, so that no two of them can stand for each other. The last of
-# each list also meets the mutants.
-SETTINGS = {
-    "gradient_descent": [{}],
-    "sgd": [{}, {"momentum": 0.9}, {"momentum": 0.75, "nesterov": True}, {"momentum": 0.6}],
-    "momentum": [{}, {"momentum": 0.6}],
-    "nesterov": [{}, {"momentum": 0.6}],
-    "adagrad": [{}, {"eps": 1e-2, "initial_accumulator": 0.3}],
-    "adadelta": [{}, {"b2": 0.97, "eps": 1e-2}],
-    "rmsprop": [
-        {},
-        {"b2": 0.97, "eps": 1e-4},
-        {"momentum": 0.9},
-        {"centered": True},
-        {"b2": 0.97, "eps": 1e-4, "momentum": 0.6, "centered": True},
-    ],
-    "adam": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4}],
-    "adamax": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-2}],
-    "nadam": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4, "momentum_decay": 0.1}],
-    "amsgrad": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4}],
-    "radam": [{}, {"b2": 0.99}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4}],
-    "adafactor": [
-        {},
-        {"min_factored": 1},
-        {"b2_power": 0.6, "eps": 1e-3, "clip": 0.7, "min_scale": 0.9, "weight_decay": 0.2, "min_factored": 2},
-    ],
-    "adamw": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4, "weight_decay": 0.2}],
-    "lion": [{}, {"b1": 0.8, "b2": 0.93, "weight_decay": 0.2}],
-}
-
-# What sees all parameters at once, and more than their gradient, has no transcription of one array: it is checked,
-# mutants and all, in a module of its own.
-WHOLE_TREE = ("newton", "gauss_newton", "lbfgs")
+# What sees all parameters at once, or more than their gradient, has no transcription of one array: it is checked,
+# mutants and all, in another module, which names it.
+WHOLE_TREE = {"newton": "test_newton.py", "gauss_newton": "test_gauss_newton.py", "lbfgs": "test_lbfgs.py"}
 
 SHAPES = {"scalar": (), "vector": (7,), "matrix": (3, 4), "kernel": (2, 2, 2, 3)}
 
@@ -146,8 +123,9 @@ def test_every_optimizer_has_a_transcription_and_mutants():
 
 
 @pytest.mark.parametrize("name", WHOLE_TREE)
-def test_what_is_not_checked_here_is_checked_in_its_own_module(name):
-    own = pathlib.Path(__file__).with_name(f"test_{name}.py").read_text()
+def test_what_is_not_checked_here_is_checked_in_another_module(name):
+    own = pathlib.Path(__file__).with_name(WHOLE_TREE[name]).read_text()
+    assert re.search(rf"\b{name}\b", own)
     for test in ("test_agrees_with_the_transcription", "test_refuses_the_mutant"):
         assert f"def {test}(" in own
 

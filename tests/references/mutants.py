@@ -6,6 +6,9 @@ has no teeth.
 
 import numpy as np
 from references import optimizers as paper
+from references.optimizers import REFERENCES, SETTINGS
+
+__all__ = ["MUTANTS", "REFERENCES", "SETTINGS"]
 
 
 def _ascends(g, p, state, t, *, learning_rate):

@@ -171,3 +171,35 @@ REFERENCES = {
     "lion": lion,
 }
 """Optimizer name to transcription: a new optimizer is checked once it stands here."""
+
+SETTINGS = {
+    "gradient_descent": [{}],
+    "sgd": [{}, {"momentum": 0.9}, {"momentum": 0.75, "nesterov": True}, {"momentum": 0.6}],
+    "momentum": [{}, {"momentum": 0.6}],
+    "nesterov": [{}, {"momentum": 0.6}],
+    "adagrad": [{}, {"eps": 1e-2, "initial_accumulator": 0.3}],
+    "adadelta": [{}, {"b2": 0.97, "eps": 1e-2}],
+    "rmsprop": [
+        {},
+        {"b2": 0.97, "eps": 1e-4},
+        {"momentum": 0.9},
+        {"centered": True},
+        {"b2": 0.97, "eps": 1e-4, "momentum": 0.6, "centered": True},
+    ],
+    "adam": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4}],
+    "adamax": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-2}],
+    "nadam": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4, "momentum_decay": 0.1}],
+    "amsgrad": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4}],
+    "radam": [{}, {"b2": 0.99}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4}],
+    "adafactor": [
+        {},
+        {"min_factored": 1},
+        {"b2_power": 0.6, "eps": 1e-3, "clip": 0.7, "min_scale": 0.9, "weight_decay": 0.2, "min_factored": 2},
+    ],
+    "adamw": [{}, {"b1": 0.8, "b2": 0.93, "eps": 1e-4, "weight_decay": 0.2}],
+    "lion": [{}, {"b1": 0.8, "b2": 0.93, "weight_decay": 0.2}],
+}
+"""The defaults, and numbers that nobody uses, so that no two of them can stand for each other.
+
+The last of each list names every number, and also meets the mutants.
+"""

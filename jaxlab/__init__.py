@@ -11,7 +11,7 @@ matplotlib or scikit-learn are loaded when they are first asked for.
 import importlib
 from typing import TYPE_CHECKING
 
-from jaxlab import losses, optimizers, regularizers, schedules
+from jaxlab import losses, modifiers, optimizers, regularizers, schedules
 
 if TYPE_CHECKING:
     from jaxlab import models, precision, report, sweep, tasks, train, verdict
@@ -23,6 +23,7 @@ _LAZY = ("models", "precision", "report", "sweep", "tasks", "train", "verdict")
 __all__ = [
     "losses",
     "models",
+    "modifiers",
     "optimizers",
     "precision",
     "regularizers",

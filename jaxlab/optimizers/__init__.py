@@ -12,6 +12,7 @@ from jaxlab.optimizers.adam import adam, scale_by_adam
 from jaxlab.optimizers.adamax import adamax, scale_by_adamax
 from jaxlab.optimizers.adamw import adamw
 from jaxlab.optimizers.amsgrad import amsgrad, scale_by_amsgrad
+from jaxlab.optimizers.describe import Description, describe
 from jaxlab.optimizers.gauss_newton import gauss_newton, scale_by_gauss_newton
 from jaxlab.optimizers.lbfgs import lbfgs, scale_by_lbfgs
 from jaxlab.optimizers.line_search import with_line_search
@@ -27,6 +28,7 @@ from jaxlab.optimizers.rmsprop import rmsprop, scale_by_rms
 from jaxlab.optimizers.sgd import gradient_descent, sgd
 
 __all__ = [
+    "Description",
     "OptimizerInfo",
     "Recipe",
     "adadelta",
@@ -36,6 +38,7 @@ __all__ = [
     "adamax",
     "adamw",
     "amsgrad",
+    "describe",
     "gauss_newton",
     "get",
     "gradient_descent",

@@ -122,4 +122,5 @@ GAUSS_NEWTON = OptimizerInfo(
     spaces.DAMPED,
     needs_params=True,
     needs=(*NEEDS, "residual_fn"),
+    measured_on=(64, 64),
 )

@@ -117,4 +117,5 @@ NEWTON = OptimizerInfo(
     spaces.DAMPED,
     needs_params=True,
     needs=(*NEEDS, "hvp_fn"),
+    measured_on=(64, 64),
 )

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Unpack
 
 import jax
 
+from jaxlab.core.cost import bytes_of, flops_of
 from jaxlab.tasks import as_task
 from jaxlab.train.run import init_run
 from jaxlab.train.state import Build
@@ -40,10 +41,8 @@ def step_cost(
         lambda key: init_run(task.init, build, hyperparams, key=key, policy=policy), jax.random.key(0)
     )
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), task.data)
-    counted = jax.jit(step_fn(task.loss, build, **options)).lower(state, batch).cost_analysis()
-    flops = None if counted is None else counted.get("flops")
     return StepCost(
-        flops=None if flops is None else float(flops),
+        flops=flops_of(jax.jit(step_fn(task.loss, build, **options)).lower(state, batch)),
         params=sum(leaf.size for leaf in jax.tree.leaves(state.params)),
-        state_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state.opt_state)),
+        state_bytes=bytes_of(state.opt_state),
     )

@@ -128,21 +128,21 @@ def leafwise(
         depth = _depth(rules, name, p)
         # Compiled where there are layers: zeros that are made one by one know no mesh with explicit axes.
         stacked = jax.jit(_over_layers(slots, depth), keep_unused=True)(p) if depth else slots(p)
-        return _rebuild(stacked, [_of_stack(slot, depth) for slot in stacked])
+        return rebuild(stacked, [_of_stack(slot, depth) for slot in stacked])
 
     def init(params: PyTree) -> LeafwiseState:
         count = jnp.zeros((), jnp.int32)
         leaves, treedef = jax.tree.flatten(params)
         columns = []
         for name, p in zip(tree.names(params), leaves, strict=True):
-            _require_real(name, p)
+            require_real(name, p)
             own = declared(name, storage.decode(p))
             kept = [storage.encode(slot, store, name, i, count) for i, slot in enumerate(own)]
             # Copies: a slot that begins as the parameter must not be donated twice.
             columns.append([_lies_with(p, slot.axes, _fresh(value)) for slot, value in zip(own, kept, strict=True)])
         form = jax.eval_shape(slots, jax.ShapeDtypeStruct((), hyper.arithmetic_dtype()))
         fields = [treedef.unflatten([column[i] for column in columns]) for i in range(len(form))]
-        return LeafwiseState(count, _rebuild(form, fields), jax.tree.map(_fresh, shared))
+        return LeafwiseState(count, rebuild(form, fields), jax.tree.map(_fresh, shared))
 
     def step(updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any) -> tuple[PyTree, LeafwiseState]:
         if needs_params and params is None:
@@ -158,10 +158,10 @@ def leafwise(
         others = _second_arrays(beside, updates, params, t, extra)
         full, decoded, depths = {}, {}, {}
         for i in present:
-            _require_real(names[i], gradients[i])
+            require_real(names[i], gradients[i])
             p = values[i]
             full[i] = storage.decode(gradients[i]), None if p is None else storage.decode(p)
-            decoded[i] = _rebuild(state.slots, [storage.decode(column[i]) for column in stored])
+            decoded[i] = rebuild(state.slots, [storage.decode(column[i]) for column in stored])
             depths[i] = _depth(rules, names[i], gradients[i])
 
         def layer_by_layer(function: Callable[..., Any], i: int, shared: PyTree) -> Any:
@@ -195,7 +195,7 @@ def leafwise(
                 whole = dataclasses.replace(slot, value=value)
                 stored[index][i] = storage.encode(whole, store, names[i], index, count)
         fields = [treedef.unflatten(column) for column in stored]
-        return treedef.unflatten(directions), LeafwiseState(count, _rebuild(state.slots, fields), now)
+        return treedef.unflatten(directions), LeafwiseState(count, rebuild(state.slots, fields), now)
 
     return optax.GradientTransformationExtraArgs(init, step)
 
@@ -222,7 +222,8 @@ def _second_arrays(
     return {i: storage.decode(x) for i, x in enumerate(columns) if x is not None}
 
 
-def _rebuild(like: Slots, fields: list[Any]) -> Slots:
+def rebuild(like: Slots, fields: list[Any]) -> Slots:
+    """The optimizer's NamedTuple with other fields."""
     return type(like)(*fields) if hasattr(like, "_fields") else tuple(fields)
 
 
@@ -275,7 +276,12 @@ def _fresh(value: Any) -> Array:
     return jnp.array(value, copy=True)
 
 
-def _require_real(name: str, x: Any) -> None:
+def require_real(name: str, x: Any) -> None:
+    """Refuses what no optimizer here computes with.
+
+    Raises:
+      TypeError: no real floating array.
+    """
     if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
         raise TypeError(
             f"leaf {name!r} has dtype {jnp.result_type(x)}: accepted are real floating arrays; "

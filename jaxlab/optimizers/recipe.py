@@ -73,8 +73,9 @@ class Recipe:
     def build(self) -> Callable[[Mapping[str, Any]], optax.GradientTransformationExtraArgs]:
         """``hyperparams -> GradientTransformation``, traceable in every number; equal recipes have the same.
 
-        Its argument holds ``learning_rate`` (the schedule's peak), the schedule's numbers (``warmup_steps``
-        may go before any schedule), and the optimizer's where they are not its defaults.
+          Its argument holds ``learning_rate`` (the schedule's peak), the schedule's numbers (``warmup_steps``
+        may go before any schedule), and the optimizer's where they are not its defaults. A
+        ``fallback_learning_rate`` is the peak of a second schedule of the same shape.
         """
         return _builder(self)
 
@@ -89,6 +90,10 @@ def _builder(recipe: Recipe) -> Callable[[Mapping[str, Any]], optax.GradientTran
         for name in hyperparams:
             hyper.one_of(f"hyperparameter of {recipe.optimizer} with schedule {recipe.schedule}", name, known)
         numbers = {name: hyperparams[name] for name in info.hyperparams if name in hyperparams}
+        if "fallback_learning_rate" in info.hyperparams:
+            # Of the same shape as the other, to a height of its own.
+            peak = numbers.get("fallback_learning_rate", info.hyperparams["fallback_learning_rate"])
+            numbers["fallback_learning_rate"] = schedule.build({**hyperparams, "learning_rate": peak})
         return info.factory(schedule.build(hyperparams), **numbers, **dict(recipe.static))
 
     # Who keeps results by the name of a function (checkpoints of populations) tells recipes apart.

@@ -1,0 +1,73 @@
+"""How a stack of equal matrices lies on a mesh: each device has its share of the matrices."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from jaxlab.core import hyper
+
+
+def mesh_of(arrays: Iterable[Any]) -> Any:
+    """The mesh that arrays lie on, concrete or abstract; None where there is none with more than one device."""
+    for x in arrays:
+        sharding = jax.typeof(x).sharding if hyper.is_traced(x) else getattr(x, "sharding", None)
+        if isinstance(sharding, NamedSharding) and _free(sharding.mesh):
+            return sharding.mesh
+    return None
+
+
+def _free(mesh: Any) -> bool:
+    # Inside shard_map each device is alone: there is nothing to spread.
+    return mesh.size > 1 and AxisType.Manual not in mesh.axis_types
+
+
+def whole(x: Array, mesh: Any) -> Array:
+    """An array of which every device has all: what is cut and joined has no layout of its own on explicit axes."""
+    if mesh is None or AxisType.Explicit not in mesh.axis_types:
+        return x
+    return _put(x, NamedSharding(mesh, PartitionSpec()))
+
+
+def as_before(x: Array, before: Array) -> Array:
+    """A result laid out as what it belongs to, where layouts are types; a compiler finds it out by itself."""
+    sharding = jax.typeof(before).sharding if hyper.is_traced(before) else getattr(before, "sharding", None)
+    if isinstance(sharding, NamedSharding) and AxisType.Explicit in sharding.mesh.axis_types:
+        return _put(x, sharding)
+    return x
+
+
+def spread(stack: Array, mesh: Any) -> Array:
+    """A stack whose first axis is spread over as many devices as divide it; every device has all of the others.
+
+    Axes of the mesh are taken from the first on, those that still divide what is left of the stack.
+    """
+    if mesh is None or not stack.ndim:
+        return stack
+    return _put(stack, NamedSharding(mesh, PartitionSpec(share(stack.shape[0], mesh) or None)))
+
+
+def share(matrices: int, mesh: Any) -> tuple[str, ...]:
+    """The mesh axes over which a stack of so many matrices is spread evenly.
+
+    >>> mesh = jax.sharding.AbstractMesh((4, 2), ("data", "model"))
+    >>> share(24, mesh), share(12, mesh), share(6, mesh), share(7, mesh)
+    (('data', 'model'), ('data',), ('model',), ())
+    """
+    taken: list[str] = []
+    for name in mesh.axis_names:
+        devices = math.prod(mesh.shape[axis] for axis in (*taken, name))
+        if matrices % devices == 0 and mesh.shape[name] > 1:
+            taken.append(name)
+    return tuple(taken)
+
+
+def _put(x: Array, sharding: NamedSharding) -> Array:
+    if not hyper.is_traced(x):
+        return jax.device_put(x, sharding)
+    if AxisType.Explicit in sharding.mesh.axis_types:
+        return jax.sharding.reshard(x, sharding)
+    return jax.lax.with_sharding_constraint(x, sharding)

@@ -1,0 +1,134 @@
+"""Matrices of equal shape, cut out of the leaves of a tree and put back."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from jaxlab.core import hyper, placement, storage, tree
+from jaxlab.core.layouts import Layouts, axes_of, layout_of_matrix
+
+Parts = dict[str, dict[tuple[int, int], Array]]
+"""For each leaf its blocks, [matrices, rows, columns], by their first row and column."""
+
+
+class Leaves(tuple[tuple[str, tuple[int, ...], str], ...]):
+    """Name, shape and layout of each leaf: a part of a state's structure, not of its arrays."""
+
+    __slots__ = ()
+
+    def layout(self, name: str) -> str:
+        """The layout of the leaf of that name.
+
+        Raises:
+          ValueError: there is none; the tree is not the one that the state was made for.
+        """
+        for known, _, layout in self:
+            if known == name:
+                return layout
+        raise ValueError(f"leaf {name!r} has no state: accepted are {[known for known, _, _ in self]}")
+
+
+jax.tree_util.register_static(Leaves)
+
+
+def leaves_of(rules: Layouts, params: PyTree) -> Leaves:
+    """What is known of the leaves of a tree of matrices.
+
+    Raises:
+      ValueError: a leaf that is no matrix, or of which nobody can tell.
+    """
+    named = zip(tree.names(params), jax.tree.leaves(params), strict=True)
+    return Leaves((name, jnp.shape(leaf), layout_of_matrix(rules, name, leaf)) for name, leaf in named)
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """The same block of all matrices of a leaf."""
+
+    leaf: str
+    matrices: int
+    rows: slice
+    columns: slice
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack:
+    """All matrices of one shape."""
+
+    shape: tuple[int, int]
+    pieces: list[Piece]
+
+    @property
+    def key(self) -> str:
+        """The stack's name in a state, such as ``"64x32"``."""
+        return f"{self.shape[0]}x{self.shape[1]}"
+
+    @property
+    def matrices(self) -> int:
+        """How many."""
+        return sum(piece.matrices for piece in self.pieces)
+
+    def gather(self, cut: Mapping[str, Array]) -> Float[Array, "matrices rows columns"]:
+        """The stack; zeros in place of what is not there."""
+        parts = []
+        for piece in self.pieces:
+            nothing = jnp.zeros((piece.matrices, *self.shape), hyper.arithmetic_dtype())
+            parts.append(cut[piece.leaf][:, piece.rows, piece.columns] if piece.leaf in cut else nothing)
+        return jnp.concatenate(parts)
+
+    def hand_out(self, stack: Float[Array, "matrices rows columns"], parts: Parts) -> None:
+        """Adds every leaf's blocks to its parts."""
+        begin = 0
+        for piece in self.pieces:
+            end = begin + piece.matrices
+            if piece.leaf in parts:
+                parts[piece.leaf][piece.rows.start, piece.columns.start] = stack[begin:end]
+            begin = end
+
+    def where_present(self, cut: Mapping[str, Array], after: Array, before: Array) -> Array:
+        """What a matrix without a gradient had before."""
+        present = np.concatenate([np.full(piece.matrices, piece.leaf in cut) for piece in self.pieces])
+        return after if present.all() else jnp.where(present.reshape(-1, *[1] * (after.ndim - 1)), after, before)
+
+
+def stacks_of(leaves: Leaves, block_size: int | None) -> list[Stack]:
+    """A stack for each shape, the blocks of large matrices apart."""
+    stacks: dict[tuple[int, int], list[Piece]] = {}
+    for name, shape, layout in leaves:
+        matrices, rows, columns = (math.prod(shape[axis] for axis in axes) for axes in axes_of(layout))
+        for r, c in itertools.product(_blocks(rows, block_size), _blocks(columns, block_size)):
+            stacks.setdefault((r.stop - r.start, c.stop - c.start), []).append(Piece(name, matrices, r, c))
+    return [Stack(shape, pieces) for shape, pieces in stacks.items()]
+
+
+def cut(values: Mapping[str, Array], leaves: Leaves, mesh: Any) -> dict[str, Float[Array, "matrices rows columns"]]:
+    """Every leaf as its matrices, in full precision."""
+    return {name: _matrices(x, leaves.layout(name), mesh) for name, x in values.items()}
+
+
+def joined(parts: Mapping[tuple[int, int], Array], g: Array, layout: str) -> Array:
+    """A leaf's direction from its blocks, in the gradient's shape, dtype and place."""
+    rows, columns = (sorted({begin[axis] for begin in parts}) for axis in (0, 1))
+    matrices = jnp.concatenate([jnp.concatenate([parts[r, c] for c in columns], axis=2) for r in rows], axis=1)
+    order = list(itertools.chain(*axes_of(layout)))
+    x = matrices.reshape([g.shape[axis] for axis in order])
+    return placement.as_before(jnp.transpose(x, np.argsort(order).tolist()).astype(g.dtype), g)
+
+
+def _matrices(x: Any, layout: str, mesh: Any) -> Array:
+    x = placement.whole(storage.decode(x), mesh)
+    axes = axes_of(layout)
+    sizes = [math.prod(x.shape[axis] for axis in part) for part in axes]
+    return jnp.transpose(x, list(itertools.chain(*axes))).reshape(sizes)
+
+
+def _blocks(size: int, block_size: int | None) -> list[slice]:
+    step = block_size or max(size, 1)
+    return [slice(begin, min(begin + step, size)) for begin in range(0, max(size, 1), step)]

@@ -2,12 +2,12 @@
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxlab.core import hyper
 from jaxlab.core.leafwise import LayerAxes, Leaf, leafwise
 from jaxlab.modifiers.info import ModifierInfo
-from jaxlab.modifiers.then import then
+from jaxlab.modifiers.wrapping import after, raw_gradient
 
 
 def cautious(
@@ -50,12 +50,7 @@ def cautious(
         share = jnp.sum(agrees) / max(agrees.size, 1)
         return leaf.g * agrees / jnp.maximum(share, min_mean), slots
 
-    return then(inner, leafwise(update, beside=raw_gradient, layer_axes=layer_axes))
-
-
-def raw_gradient(steps: PyTree, params: PyTree | None, t: Array, raw: PyTree) -> PyTree:
-    """The gradient that the inner optimizer was given, beside its steps."""
-    return raw
+    return after(inner, leafwise(update, beside=raw_gradient, layer_axes=layer_axes))
 
 
 CAUTIOUS = ModifierInfo("cautious", cautious, "Liang et al. 2024, arXiv:2411.16085")

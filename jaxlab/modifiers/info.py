@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import optax
 
-STATIC = frozenset({"inner", "layer_axes", "mask"})
+STATIC = frozenset({"inner", "magnitude", "depths", "transforms", "labels", "axis", "decay_mask", "layer_axes"})
 """Parameters of the factories that are structure, never traced. All others are numbers."""
 
 

@@ -2,9 +2,38 @@
 
 from jaxlab.core import hyper
 from jaxlab.modifiers.cautious import CAUTIOUS
+from jaxlab.modifiers.cautious_decay import CAUTIOUS_DECAY
+from jaxlab.modifiers.centralise import CENTRALISE
+from jaxlab.modifiers.clip_adaptive import CLIP_ADAPTIVE
+from jaxlab.modifiers.clip_by_global_norm import CLIP_BY_GLOBAL_NORM
+from jaxlab.modifiers.clip_by_value import CLIP_BY_VALUE
+from jaxlab.modifiers.clip_update_rms import CLIP_UPDATE_RMS
+from jaxlab.modifiers.decay_to_init import DECAY_TO_INIT
+from jaxlab.modifiers.graft import GRAFT
+from jaxlab.modifiers.groups import GROUPS
 from jaxlab.modifiers.info import ModifierInfo
+from jaxlab.modifiers.layer_wise_decay import LAYER_WISE_DECAY
+from jaxlab.modifiers.skip_nonfinite import SKIP_NONFINITE
+from jaxlab.modifiers.skip_spikes import SKIP_SPIKES
 
-_MODIFIERS = {info.name: info for info in (CAUTIOUS,)}
+_MODIFIERS = {
+    info.name: info
+    for info in (
+        GROUPS,
+        CLIP_BY_VALUE,
+        CLIP_BY_GLOBAL_NORM,
+        CLIP_ADAPTIVE,
+        CLIP_UPDATE_RMS,
+        CENTRALISE,
+        CAUTIOUS,
+        CAUTIOUS_DECAY,
+        DECAY_TO_INIT,
+        LAYER_WISE_DECAY,
+        GRAFT,
+        SKIP_NONFINITE,
+        SKIP_SPIKES,
+    )
+}
 
 
 def names() -> tuple[str, ...]:

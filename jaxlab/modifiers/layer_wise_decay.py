@@ -1,0 +1,92 @@
+"""Layer-wise decay of learning rates (Clark et al., 2020; Bao et al., 2022)."""
+
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, PyTree
+
+from jaxlab.core import hyper, tree
+from jaxlab.modifiers.info import ModifierInfo
+from jaxlab.modifiers.wrapping import after
+
+
+def layer_wise_decay(
+    inner: optax.GradientTransformation, depths: tree.Rules[int | None], ratio: hyper.Scalar = 0.75
+) -> optax.GradientTransformationExtraArgs:
+    r"""Shorter steps for lower layers, for fine-tuning.
+
+    .. math::
+        u'_t = \rho^{\,L - l}\, u_t
+
+    for a leaf at depth :math:`l` and the greatest depth :math:`L`: the finished step and so the learning rate and
+    its decay. (BEiT's code and timm do the same.)
+
+    Args:
+      inner: any optax optimizer. The greatest depth is that of the leaves it is given: with
+        :func:`~jaxlab.modifiers.groups` this goes outside.
+      depths: ordered ``(regular expression, depth)`` rules over the names of leaves. A depth is a whole number; where
+        the expression has a group, the number that it captures is added; None is one above all others.
+      ratio: :math:`\rho`, in [0, 1]. Usual are 0.65 to 0.9; the deeper the network, the nearer 1.
+
+    Raises:
+      ValueError: a ratio outside its range; from ``init``, a leaf without a rule, or a group that captures no number.
+      TypeError: a depth that is neither a whole number nor None.
+
+    State: the inner one's.
+
+    Reference: https://arxiv.org/abs/2003.10555, appendix B; https://arxiv.org/abs/2106.08254.
+
+    >>> tx = layer_wise_decay(optax.sgd(1.0), [("embed", 0), (r"blocks/(\d+)", 1), ("", None)], 0.5)
+    >>> params = {"embed": jnp.ones(1), "blocks": [jnp.ones(1), jnp.ones(1)], "head": jnp.ones(1)}
+    >>> updates, _ = tx.update(params, tx.init(params))
+    >>> updates["embed"].tolist(), [block.tolist() for block in updates["blocks"]], updates["head"].tolist()
+    ([-0.125], [[-0.25], [-0.5]], [-1.0])
+    """
+    ratio = hyper.number("ratio", ratio, "[0, 1]")
+    rules = [(pattern, (pattern, _depth(pattern, depth))) for pattern, depth in depths]
+
+    def init(params: PyTree) -> optax.EmptyState:
+        _below_the_top(rules, tree.names(params))
+        return optax.EmptyState()
+
+    def update(
+        updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any
+    ) -> tuple[PyTree, optax.EmptyState]:
+        distances = iter(_below_the_top(rules, tree.names(updates, is_leaf=tree.is_none)))
+
+        def one(step: Array | None) -> Array | None:
+            distance = next(distances)
+            return None if step is None else step * jnp.asarray(ratio) ** distance
+
+        return jax.tree.map(one, updates, is_leaf=tree.is_none), optax.EmptyState()
+
+    return after(inner, optax.GradientTransformationExtraArgs(init, update))
+
+
+def _depth(pattern: str, depth: Any) -> int | None:
+    return None if depth is None else hyper.integer(f"depths[{pattern!r}]", depth, at_least=0)
+
+
+def _below_the_top(rules: tree.Rules[tuple[str, int | None]], names: list[str]) -> list[int]:
+    found = [_depth_of(name, *rule) for name, rule in zip(names, tree.match_rules(rules, names), strict=True)]
+    known = [depth for depth in found if depth is not None]
+    top = max(known, default=-1) + (None in found)
+    return [0 if depth is None else top - depth for depth in found]
+
+
+def _depth_of(name: str, pattern: str, depth: int | None) -> int | None:
+    match = re.search(pattern, name)
+    if depth is None or match is None or not match.re.groups:
+        return depth
+    if match[1] is None or not match[1].isdecimal():
+        raise ValueError(
+            f"depths: {pattern!r} captures {match[1]!r} of leaf {name!r}: accepted is a whole number, added to the "
+            "depth; a group that counts nothing is written (?:...)"
+        )
+    return depth + int(match[1])
+
+
+LAYER_WISE_DECAY = ModifierInfo("layer_wise_decay", layer_wise_decay, "Clark et al. 2020, arXiv:2003.10555")

@@ -8,6 +8,7 @@ over all leaves, and keeps the state's structure and dtypes fixed whatever the g
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ def leafwise(
     combine: Callable[..., Any] | None = None,
     beside: Callable[..., PyTree] | None = None,
     shared: PyTree = (),
-    store: str = "float32",
+    store: storage.StateDtype = "float32",
     needs_params: bool = False,
     layer_axes: LayerAxes = 0,
 ) -> optax.GradientTransformationExtraArgs:
@@ -99,7 +100,7 @@ def leafwise(
         parameters that it names are taken from the extra arguments of ``update`` (``hvp_fn``, ``key``); one that
         has no default and is not given is an error.
       shared: the initial global scalars.
-      store: how slots are kept, ``"float32"`` or ``"bfloat16"``.
+      store: how slots are kept, :data:`~jaxlab.core.storage.StateDtype`.
       needs_params: whether ``update`` reads ``leaf.p``.
       layer_axes: how many leading axes of a leaf stack independent layers (a scanned block, heads): a number
         for all leaves, or ordered ``(regular expression, number)`` rules over their names. ``slots``,
@@ -113,7 +114,8 @@ def leafwise(
 
     Raises:
       ValueError: an unknown ``store``; a negative ``layer_axes``, or, from ``init``, more than a leaf has; from
-        ``update``, parameters or extra arguments that are needed and not given.
+        ``init``, rules that leave out a leaf; from ``update``, parameters or extra arguments that are needed and
+        not given.
       TypeError: a parameter or gradient that is no real floating array.
 
     >>> tx = leafwise(lambda leaf, slots, shared, t: (leaf.g / t, slots))
@@ -121,7 +123,7 @@ def leafwise(
     >>> tx.update(jnp.ones(2), state)[0].tolist()
     [1.0, 1.0]
     """
-    storage.check_store(store)
+    store = storage.check_store(store)
     rules = _as_rules(layer_axes)
 
     def declared(name: str, p: Any) -> Slots:
@@ -139,7 +141,8 @@ def leafwise(
             own = declared(name, storage.decode(p))
             kept = [storage.encode(slot, store, name, i, count) for i, slot in enumerate(own)]
             # Copies: a slot that begins as the parameter must not be donated twice.
-            columns.append([_lies_with(p, slot.axes, _fresh(value)) for slot, value in zip(own, kept, strict=True)])
+            pairs = zip(own, map(_fresh, kept), strict=True)
+            columns.append([jax.tree.map(functools.partial(_lies_with, p, slot.axes), value) for slot, value in pairs])
         form = jax.eval_shape(slots, jax.ShapeDtypeStruct((), hyper.arithmetic_dtype()))
         fields = [treedef.unflatten([column[i] for column in columns]) for i in range(len(form))]
         return LeafwiseState(count, rebuild(form, fields), jax.tree.map(_fresh, shared))
@@ -193,7 +196,8 @@ def leafwise(
             own = jax.eval_shape(functools.partial(declared, names[i]), shape)
             for index, (slot, value) in enumerate(zip(own, after, strict=True)):
                 whole = dataclasses.replace(slot, value=value)
-                stored[index][i] = storage.encode(whole, store, names[i], index, count)
+                kept = storage.encode(whole, store, names[i], index, count)
+                stored[index][i] = _lies_as(stored[index][i], kept)
         fields = [treedef.unflatten(column) for column in stored]
         return treedef.unflatten(directions), LeafwiseState(count, rebuild(state.slots, fields), now)
 
@@ -268,12 +272,30 @@ def _lies_with(x: Any, axes: Sequence[int] | None, value: Array) -> Array:
     if traced and AxisType.Explicit not in sharding.mesh.axis_types:
         return value
     spec = (*sharding.spec, *[None] * jnp.ndim(x))
-    own = NamedSharding(sharding.mesh, PartitionSpec(*[spec[i] for i in axes]), memory_kind=sharding.memory_kind)
+    # The scales of blocks may be too few to be shared out: then every device has all of them.
+    even = [
+        spec[axis] if size % _shares(sharding.mesh, spec[axis]) == 0 else None
+        for axis, size in zip(axes, value.shape, strict=True)
+    ]
+    own = NamedSharding(sharding.mesh, PartitionSpec(*even), memory_kind=sharding.memory_kind)
     return jax.sharding.reshard(value, own) if traced else jax.device_put(value, own)
 
 
-def _fresh(value: Any) -> Array:
-    return jnp.array(value, copy=True)
+def _lies_as(before: storage.Stored, stored: storage.Stored) -> storage.Stored:
+    """Blocks put where those before them lie: codes and scales come out of them as it falls."""
+    if not isinstance(stored, storage.Blocks):
+        return stored
+    return jax.tree.map(lambda old, new: _lies_with(old, None, new), before, stored)
+
+
+def _shares(mesh: Any, axes: Any) -> int:
+    """Over how many devices an axis is spread."""
+    names = (axes,) if isinstance(axes, str) else axes or ()
+    return math.prod(mesh.shape[name] for name in names)
+
+
+def _fresh(value: Any) -> Any:
+    return jax.tree.map(lambda x: jnp.array(x, copy=True), value)
 
 
 def require_real(name: str, x: Any) -> None:

@@ -8,17 +8,57 @@ name and the element alone: the same on any number of devices, and after any res
 """
 
 import dataclasses
-import zlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Inexact, UInt32
+from jaxtyping import Array, Float
 
-from jaxlab.core import hyper
+from jaxlab.core import blocks, hyper, tree
+from jaxlab.core.blocks import Blocks
+from jaxlab.core.rounding import hash_bits, random_bits, round_stochastically, seed_of
 
-STORES = ("float32", "bfloat16")
+__all__ = [
+    "FORMATS",
+    "Blocks",
+    "Slot",
+    "StateDtype",
+    "Stored",
+    "check_store",
+    "decode",
+    "encode",
+    "format_of",
+    "hash_bits",
+    "random_bits",
+    "round_stochastically",
+    "seed_of",
+    "zeros",
+]
+
+FORMATS = ("float32", "bfloat16", "int8", "int4")
+
+StateDtype = str | tree.Rules[str]
+"""How an optimizer keeps its slots, the ``state_dtype`` of every one: a format, or ordered rules
+``((regular expression, format), ...)`` over the names of leaves, of which the first that is found decides.
+
+============  ===============  ===============================================================================
+format        bytes a value    what is kept
+============  ===============  ===============================================================================
+``float32``   4                everything (float64 under ``jax_enable_x64``)
+``bfloat16``  2                8 bits of mantissa, rounded stochastically
+``int8``      1 + 1/32         blocks of 32 along the last axis, see :mod:`jaxlab.core.blocks`
+``int4``      1/2 + 1/32       the same, two values to a byte
+============  ===============  ===============================================================================
+
+Blocks are for what has at least 64 values (the whole array, however it lies on devices) and a last axis of at least
+8: below, and where an optimizer says that a slot must stay exact, float32 is kept. Rules come as tuples: they are a
+static argument."""
+
+LEAST_VALUES, LEAST_AXIS = 64, 8
+"""What is smaller is not kept in blocks: it saves next to nothing, and scales would cost as much as codes."""
+
+Stored = Array | Blocks
+"""A slot as it is kept."""
 
 
 @jax.tree_util.register_dataclass
@@ -44,73 +84,57 @@ def zeros(p: Array | jax.ShapeDtypeStruct, *, signed: bool = True, low_bit: bool
     return Slot(jnp.zeros_like(p, hyper.arithmetic_dtype()), signed=signed, low_bit=low_bit)
 
 
-def check_store(store: str) -> str:
-    """Validates the name of a storage format (the ``state_dtype`` of every optimizer)."""
-    return hyper.one_of("state_dtype", store, STORES)
+def check_store(store: StateDtype) -> StateDtype:
+    """Validates the ``state_dtype`` of an optimizer; rules become tuples.
+
+    Raises:
+      ValueError: a format that does not exist, a pattern that is no regular expression, or no rules.
+      TypeError: neither a name nor rules.
+
+    >>> check_store([("embed", "float32"), (".*", "int8")])
+    (('embed', 'float32'), ('.*', 'int8'))
+    """
+    if isinstance(store, str):
+        return hyper.one_of("state_dtype", store, FORMATS)
+    rules: Any = store
+    pairs = isinstance(rules, list | tuple) and all(isinstance(rule, list | tuple) and len(rule) == 2 for rule in rules)
+    if not pairs or not all(isinstance(pattern, str) for pattern, _ in rules):
+        raise TypeError(
+            f"state_dtype = {store!r}: accepted are {', '.join(FORMATS)}, and ((regular expression, format), ...) rules"
+        )
+    for pattern, name in rules:
+        hyper.one_of(f"state_dtype[{pattern!r}]", name, FORMATS)
+    tree.match_rules([*rules, (".*", "")], [""])
+    return tuple((pattern, name) for pattern, name in rules)
 
 
-def encode(slot: Slot, store: str, name: str, *numbers: int | Array) -> Inexact[Array, "..."]:
-    """A slot's value as it is kept: full precision, or bfloat16 by stochastic rounding, seeded by name and numbers."""
-    if store == "float32" or not slot.low_bit:
+def format_of(slot: Slot, store: StateDtype, name: str) -> str:
+    """The format in which a slot of the named leaf is kept.
+
+    Raises:
+      ValueError: rules of which none is found in the name.
+    """
+    if not slot.low_bit:
+        return "float32"
+    (chosen,) = (store,) if isinstance(store, str) else tree.match_rules(store, [name])
+    shape = jnp.shape(slot.value)
+    if chosen in ("int8", "int4") and (slot.value.size < LEAST_VALUES or shape[-1] < LEAST_AXIS):
+        return "float32"
+    return chosen
+
+
+def encode(slot: Slot, store: StateDtype, name: str, *numbers: int | Array) -> Stored:
+    """A slot's value as it is kept, low precision by stochastic rounding, seeded by name and numbers."""
+    chosen = format_of(slot, store, name)
+    if chosen == "float32":
         return jnp.asarray(slot.value, hyper.arithmetic_dtype())
-    return round_stochastically(slot.value, seed_of(name, *numbers))
+    seed = seed_of(name, *numbers)
+    if chosen == "bfloat16":
+        return round_stochastically(slot.value, seed)
+    return blocks.encode(slot.value, seed, bits=int(chosen.removeprefix("int")), signed=slot.signed)
 
 
-def decode(stored: Inexact[Array, "..."]) -> Float[Array, "..."]:
+def decode(stored: Stored) -> Float[Array, "..."]:
     """A stored slot as the arithmetic sees it."""
-    return jnp.asarray(stored, hyper.arithmetic_dtype())
-
-
-def seed_of(name: str, *numbers: int | Array) -> UInt32[Array, ""]:
-    """The seed of a leaf's random bits from its name and integers such as the step."""
-    seed = np.uint32(zlib.crc32(name.encode()))
-    # What is known is mixed here and now: a program then holds one number, and not the way to it.
-    with np.errstate(over="ignore"):
-        for n in numbers:
-            word = np.uint32(n & 0xFFFFFFFF) if isinstance(n, int) else jnp.asarray(n).astype(jnp.uint32)
-            seed = _mix(seed ^ _mix(word + np.uint32(0x9E3779B9)))
-    return jnp.asarray(seed)
-
-
-def round_stochastically(x: Float[Array, "..."], seed: UInt32[Array, ""]) -> Float[Array, "..."]:
-    """Rounds to bfloat16, up with a probability equal to the fraction cut off: unbiased.
-
-    Adds 16 random bits below bfloat16's last place and truncates. Values that are exact stay; zero
-    stays zero; finite values stay finite; inf and NaN pass.
-
-    Args:
-      x: any shape.
-      seed: a different one for each array and step; equal seeds give equal bits.
-    """
-    bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32)
-    noise = random_bits(x.shape, seed) >> 16
-    rounded = jax.lax.bitcast_convert_type((bits + noise) & jnp.uint32(0xFFFF0000), jnp.float32)
-    limit = float(jnp.finfo(jnp.bfloat16).max)
-    rounded = jnp.clip(rounded, -limit, limit)
-    return jnp.where(jnp.isfinite(x), rounded, x.astype(jnp.float32)).astype(jnp.bfloat16)
-
-
-def random_bits(shape: tuple[int, ...], seed: UInt32[Array, ""]) -> UInt32[Array, "..."]:
-    """32 random bits for each element: a hash of the element's index and the seed.
-
-    A few integer operations that XLA fuses into the update, where a counter-based generator such as
-    threefry would cost more than the update itself. Good enough to round with; no source of keys.
-    """
-    index = jnp.zeros(shape, jnp.uint32)
-    stride = 1
-    for axis in reversed(range(len(shape))):
-        index += jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride & 0xFFFFFFFF)
-        stride *= shape[axis]
-    return hash_bits(index, seed)
-
-
-def hash_bits(index: UInt32[Array, "..."], seed: UInt32[Array, ""]) -> UInt32[Array, "..."]:
-    """32 pseudo-random bits for each integer, other ones for each seed."""
-    return _mix(index ^ _mix(seed))
-
-
-def _mix(x: Any) -> Any:
-    # A bijection of 32 bits in which every input bit flips every output bit with a probability near 1/2.
-    x = (x ^ (x >> 16)) * np.uint32(0x7FEB352D)
-    x = (x ^ (x >> 15)) * np.uint32(0x846CA68B)
-    return x ^ (x >> 16)
+    values = blocks.decode(stored) if isinstance(stored, Blocks) else stored
+    return jnp.asarray(values, hyper.arithmetic_dtype())

@@ -16,7 +16,7 @@ import optax
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxlab import optimizers, regularizers, schedules
+from jaxlab import modifiers, optimizers, regularizers, schedules
 from jaxlab.core import hyper
 
 ALTERNATIVES = {
@@ -29,16 +29,23 @@ ALTERNATIVES = {
     "min_factored": 2,
     "layer_axes": (("fourth", 1), ("fifth", 2), ("", 0)),
     "state_dtype": "bfloat16",
+    "use_bias_correction": True,
+    "safeguard_warmup": True,
+    "layerwise": True,
+    "use_fstar": True,
+    "axis": 0,
+    "debias": False,
+    "mask": None,
 }
 """The other value of each static argument: one subject each, beside the one with the defaults."""
 
 BESIDE = {"memory_size": {"line_search": "none"}}
 """What such a subject goes without: the search is the same whatever it follows, and slow to compile."""
 
-OFF_BY_DEFAULT = {"momentum": 0.8}
+OFF_BY_DEFAULT = {"momentum": 0.8, "b3": 0.9, "growth_rate": 1.02}
 """Numbers whose default is None: what they are when they are on."""
 
-AT_REST = {"weight_decay": 0.0, "strength": 0.0, "radius": 1e6, "low": -1e6, "high": 1e6}
+AT_REST = {"weight_decay": 0.0, "strength": 0.0, "noise_multiplier": 0.0, "radius": 1e6, "low": -1e6, "high": 1e6}
 """What must hold for a transform to move nothing where the gradient is zero: no force, constraints kept already."""
 
 REQUIRED = {"strength": 0.1, "radius": 0.5, "low": 0.1, "high": 0.5}
@@ -62,6 +69,29 @@ LOSS_DRIVEN = {
 """Loss-driven schedules whose defaults do not show in a few steps: label, numbers, and numbers that are kept."""
 
 
+MODIFIED = {
+    "cautious": {"min_mean": 0.9},
+    "clip_adaptive": {"clipping": 0.1},
+    "clip_update_rms": {"max_rms": 0.5},
+    "cautious_decay": {"weight_decay": 0.1},
+    "decay_to_init": {"weight_decay": 0.1},
+    "lookahead": {"every": 4.0},
+    "swa": {"start": 2.0, "every": 4.0},
+    "track_noise_scale": {"every": 4.0},
+    "skip_spikes": {"sigmas": 1.0, "decay": 0.5, "warmup_steps": 3.0},
+}
+"""Numbers of modifiers whose defaults do not show in a few steps."""
+
+DEPTHS = (("fifth|data", 0), ("low", 1), ("", None))
+GROUPS = (("third|tensor", "frozen"), ("low|bias", "other"), ("", "own"))
+"""Rules for the names of the one tree and of the law of layouts."""
+
+AROUND_SGD = ("clip_by_value", "clip_by_global_norm", "clip_adaptive", "centralise")
+"""What shortens gradients, or leaves nothing but rounding of them: Adam would undo the one and blow up the other."""
+
+WHOLE = ("clip_by_global_norm",)
+"""What looks at all leaves at once: without one of them the others' updates are others."""
+
 COUPLED = ("gauss_newton", "lbfgs", "newton")
 """What computes one direction for all leaves at once: leaving one out changes how the others are rounded."""
 
@@ -78,6 +108,7 @@ class Subject:
       needs_params: whether ``update`` must be given the parameters.
       low_bit: whether its state is rounded to bfloat16.
       needs: extra arguments without which ``update`` refuses; under the laws they come from :func:`objective`.
+      nightly: whether it stands trial at night alone.
     """
 
     name: str
@@ -87,6 +118,7 @@ class Subject:
     needs_params: bool
     low_bit: bool = False
     needs: tuple[str, ...] = ()
+    nightly: bool = False
 
     def __post_init__(self):
         if self.needs:
@@ -134,6 +166,11 @@ def objective(gradient, params) -> dict:
         "grad_fn": jax.grad(value_fn),
         "hvp_fn": lambda x, vector: vector,
         "residual_fn": residual_fn,
+        # Three examples, whose mean is the gradient.
+        "per_example_grad_fn": lambda x: jax.tree.map(
+            lambda g: jnp.stack([g / 2, g, 3 * g / 2]), jax.grad(value_fn)(x)
+        ),
+        "key": jax.random.key(0),
     }
 
 
@@ -221,7 +258,53 @@ def _schedules() -> Iterator[Subject]:
                 )
 
 
-SUBJECTS = (*_optimizers(), *_regularizers(), *_schedules())
+def _modifiers() -> Iterator[Subject]:
+    """Each around one optimizer; around another one, and with its static arguments off their defaults, at night.
+
+    The optimizer's learning rate is a number like theirs.
+    """
+    for name in modifiers.names():
+        info = modifiers.get(name)
+        numbers = {key: value for key, value in info.hyperparams.items() if value is not None} | MODIFIED.get(name, {})
+        inner, other = ("sgd", "adam") if name in AROUND_SGD else ("adam", "sgd")
+        alternatives = {key: ALTERNATIVES[key] for key in info.static if key in ALTERNATIVES}
+        cases = [("", inner, {}), (f"-{other}", other, {})]
+        cases += [(f"-{key}={value}", inner, {key: value}) for key, value in alternatives.items()]
+        for label, around, static in cases:
+            yield Subject(
+                name=f"{name}{label}",
+                build=lambda h, name=name, around=around, static=static: _modified(name, around, **h, **static),
+                hyperparams={"learning_rate": 0.1} | numbers,
+                plain=not label,
+                needs_params=info.needs_params,
+                needs=info.needs,
+                nightly=bool(label),
+            )
+
+
+def _modified(name: str, inner: str, learning_rate, **arguments) -> optax.GradientTransformationExtraArgs:
+    factory, own = modifiers.get(name).factory, optimizers.get(inner).factory
+    # Of two rates in one state the first alone would be found: these are optax's, which keep none.
+    if name == "groups":
+        return factory({"own": own(learning_rate), "other": optax.sgd(0.1), "frozen": None}, GROUPS)
+    if name == "graft":
+        return factory(own(0.1), optax.sgd(learning_rate), **arguments)
+    if name == "layer_wise_decay":
+        return factory(own(learning_rate), DEPTHS, **arguments)
+    tx = factory(own(learning_rate), **arguments)
+    return _elsewhere(tx) if name == "decay_to_init" else tx
+
+
+def _elsewhere(tx) -> optax.GradientTransformationExtraArgs:
+    """A transform that sees parameters which have moved since ``init``: under most laws they stand still."""
+
+    def update(grads, state, params=None, **extra):
+        return tx.update(grads, state, jax.tree.map(lambda p: 2 * p, params), **extra)
+
+    return optax.GradientTransformationExtraArgs(tx.init, update)
+
+
+SUBJECTS = (*_optimizers(), *_regularizers(), *_schedules(), *_modifiers())
 PLAIN = tuple(subject for subject in SUBJECTS if subject.plain)
 
 # Rounding is the engine's: beside the laws of numbers, which all stand, one optimizer with a signed and an unsigned
@@ -233,8 +316,11 @@ DISTINCT = (*(subject for subject in SUBJECTS if not subject.low_bit), *ROUNDED)
 
 
 def stand_trial(subjects: tuple[Subject, ...]):
-    """Decorates a law: one test for each subject, those with static arguments off their defaults marked as variants."""
-    marks = [() if subject.plain else pytest.mark.variant for subject in subjects]
+    """Decorates a law: one test for each subject, those with static arguments off their defaults
+    marked as variants, those that are for the night as such."""
+    marks = [
+        pytest.mark.nightly if subject.nightly else () if subject.plain else pytest.mark.variant for subject in subjects
+    ]
     params = [pytest.param(one, id=one.name, marks=mark) for one, mark in zip(subjects, marks, strict=True)]
     return pytest.mark.parametrize("subject", params)
 

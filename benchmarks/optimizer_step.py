@@ -1,52 +1,74 @@
-"""AdamW's step through jaxlab's engine, beside optax, PyTorch's fused one and the bandwidth of memory.
+"""The step of every optimizer, beside the traffic that it must make, optax's and PyTorch's counterparts.
 
-Run: python benchmarks/optimizer_step.py [--rounds 40] [--json FILE]
+Run: python -m benchmarks.optimizer_step [--optimizers NAMES] [--models NAMES] [--rounds 20] [--json FILE]
 PyTorch takes part where it is installed, with as many threads as cores.
 
-Two models: eight large matrices, where memory is the limit, and 600 small ones, where the program's overhead
-is. The floor moves as many bytes as a float32 AdamW must (reads parameter, gradient and two moments, writes
-all but the gradient: 28 bytes a parameter) in one array, and computes next to nothing. Optax takes part twice:
-its ratio to itself is what the machine's noise alone makes.
+Two models: one large leaf, where memory is the limit, and 600 small ones, where the program's overhead is. The floor
+reads and writes in one array as many bytes as the optimizer must, and computes next to nothing: parameters read and
+written, gradients read, state read and written. Whatever follows the loss gets one that costs next to nothing.
+Each optimizer takes part twice: its ratio to itself is what the machine's noise alone makes. An optimizer that
+refreshes something every few steps is timed over the steps as they come; the median is of an ordinary one.
 """
 
-import importlib.util
+import argparse
 import math
+import statistics
+import time
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from rich.console import Console
+from rich.table import Table
 
-import jaxlab
-from benchmarks.side_by_side import Contestant, arguments, race, save, show, summary
+from benchmarks import peers
+from benchmarks.side_by_side import Contestant, arguments, median_interval, race, save
+from jaxlab import optimizers
+from jaxlab.core.cost import bytes_of
+from jaxlab.optimizers.describe import stand_ins
 
-MODELS = {"8 of 1024 x 1024": [(1024, 1024)] * 8, "600 of 32 x 32": [(32, 32)] * 600}
-BYTES = 28
-SETTINGS: dict[str, Any] = {"b1": 0.9, "b2": 0.95, "eps": 1e-8, "weight_decay": 0.1}
+MODELS = {"one leaf of 2048 x 1024": [(2048, 1024)], "600 leaves of 32 x 32": [(32, 32)] * 600}
+SECONDS = 2.0
+"""What the timed rounds of one optimizer on one model should take together."""
+FOLLOWERS = ("optax", "PyTorch")
 
 
-def with_transform(tx: optax.GradientTransformation, shapes: list[tuple[int, ...]]) -> Contestant:
-    """One jitted step on donated parameters and state."""
+class Stepper:
+    """A transform's training step on donated parameters and state, compiled once for all who run it."""
 
-    def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
-        updates, state = tx.update(grads, state, params)
+    def __init__(self, tx: optax.GradientTransformation, shapes: list[tuple[int, ...]]) -> None:
+        self.tx, self.shapes = optax.with_extra_args_support(tx), shapes
+        params = {f"leaf_{i}": jax.ShapeDtypeStruct(shape, jnp.float32) for i, shape in enumerate(shapes)}
+        began = time.perf_counter()
+        state = jax.eval_shape(self.tx.init, params)
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        self.compiled = jax.jit(self._step, donate_argnums=(0, 1)).lower(params, state, params, key).compile()
+        self.compile_seconds = time.perf_counter() - began
+        self.least_bytes = 2 * bytes_of(state) + 3 * bytes_of(params)
+
+    def _step(self, params: Any, state: Any, grads: Any, key: Any) -> tuple[Any, Any]:
+        count = jnp.zeros((), jnp.int32)
+        extra = {"value": 0.5, "grad": grads, "key": key, "step": count, **stand_ins(grads)}
+        updates, state = self.tx.update(grads, state, params, **extra)
         return optax.apply_updates(params, updates), state
 
-    params = leaves(shapes, 0)
-    held = [params, tx.init(params)]
-    grads, jitted = leaves(shapes, 1), jax.jit(step, donate_argnums=(0, 1))
+    def contestant(self) -> Contestant:
+        """Fresh arrays, and one step at a call."""
+        params, grads, key = leaves(self.shapes, 0), leaves(self.shapes, 1), jax.random.key(2)
+        # Copies: some of optax's states are the parameters themselves, which must not be donated twice.
+        held = [params, jax.tree.map(jnp.copy, self.tx.init(params))]
 
-    def work() -> None:
-        held[:] = jax.block_until_ready(jitted(*held, grads))
+        def work() -> None:
+            held[:] = jax.block_until_ready(self.compiled(*held, grads, key))
 
-    return work
+        return work
 
 
-def floor(shapes: list[tuple[int, ...]]) -> Contestant:
-    """Reads and writes, in one array, as many bytes as the optimizer must."""
-    parameters = sum(math.prod(shape) for shape in shapes)
-    held = [jnp.zeros(parameters * BYTES // 8)]
+def floor(least_bytes: int) -> Contestant:
+    """Reads and writes, in one array, as many bytes."""
+    held = [jnp.zeros(max(1, least_bytes // 8))]
     jitted = jax.jit(lambda x: x + 1, donate_argnums=0)
 
     def work() -> None:
@@ -55,40 +77,100 @@ def floor(shapes: list[tuple[int, ...]]) -> Contestant:
     return work
 
 
-def with_torch(shapes: list[tuple[int, ...]]) -> Contestant:
-    """PyTorch's fused AdamW."""
-    import torch  # noqa: PLC0415 - optional
-
-    params = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
-    for p in params:
-        p.grad = torch.randn(p.shape)
-    optimizer = torch.optim.AdamW(params, lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1, fused=True)
-    return optimizer.step
-
-
 def leaves(shapes: list[tuple[int, ...]], seed: int) -> dict[str, Any]:
     """Random leaves of these shapes."""
     keys = jax.random.split(jax.random.key(seed), len(shapes))
     return {f"leaf_{i}": jax.random.normal(key, shape) for i, (key, shape) in enumerate(zip(keys, shapes, strict=True))}
 
 
+def measure(name: str, shapes: list[tuple[int, ...]], rounds: int) -> dict[str, Any]:
+    """One optimizer on one model: times, and its speed against all others, paired round by round."""
+    own = Stepper(optimizers.get(name).factory(peers.RATE), shapes)
+    builders = {"jaxlab": own.contestant, "itself": own.contestant, "floor": partial(floor, own.least_bytes)}
+    compile_seconds = {"jaxlab": own.compile_seconds}
+    if name in peers.OPTAX:
+        other = Stepper(peers.OPTAX[name](), shapes)
+        builders["optax"] = other.contestant
+        compile_seconds["optax"] = other.compile_seconds
+    if name in peers.TORCH and peers.has_torch():
+        builders["PyTorch"] = partial(peers.torch_step, name, shapes)
+    # Each works twice in a round, and the slowest is seldom far from jaxlab.
+    step = min(race({"jaxlab": own.contestant}, 2)["jaxlab"])
+    repeats = min(20, max(1, math.ceil(5e-3 / step)))
+    rounds = min(rounds, max(8, int(SECONDS / (2 * len(builders) * repeats * step))))
+    seconds = race(builders, rounds, repeats)
+    return {
+        "parameters": sum(math.prod(shape) for shape in shapes),
+        "floor_bytes": own.least_bytes,
+        "rounds": rounds,
+        "compile_seconds": compile_seconds,
+        "milliseconds": {who: 1e3 * statistics.median(times) for who, times in seconds.items()},
+        "speed_against": {who: ratio(seconds[who], seconds["jaxlab"]) for who in seconds if who != "jaxlab"},
+    }
+
+
+def ratio(theirs: list[float], own: list[float]) -> dict[str, Any]:
+    """How many times as fast jaxlab is: above 1 is faster."""
+    ratios = [a / b for a, b in zip(theirs, own, strict=True)]
+    return {"median": statistics.median(ratios), "interval": median_interval(ratios)}
+
+
+def left_out(name: str) -> str | None:
+    """Why an optimizer takes no part, if it does not."""
+    rows, columns = optimizers.get(name).measured_on
+    if rows * columns < 100_000:
+        return f"forms a matrix of parameters by parameters: {rows * columns:,} at most"
+    return None
+
+
+def show(model: str, figures: dict[str, Any]) -> None:
+    """Prints one model's table."""
+    table = Table(title=f"A step, {model}", title_justify="left")
+    for column in ("", "compiling, s", "a step, ms", "floor, ms", "of the floor's speed"):
+        table.add_column(column, justify="left" if not column else "right")
+    for who in (*FOLLOWERS, "itself"):
+        table.add_column(f"against {who}", justify="right")
+    table.add_column("compiling against optax", justify="right")
+    for name, one in figures.items():
+        times, compiling, speed = one["milliseconds"], one["compile_seconds"], one["speed_against"]
+        table.add_row(
+            name,
+            f"{compiling['jaxlab']:.2f}",
+            f"{times['jaxlab']:.3g}",
+            f"{times['floor']:.3g}",
+            f"{speed['floor']['median']:.0%}",
+            *(words(speed.get(who)) for who in (*FOLLOWERS, "itself")),
+            f"{compiling['optax'] / compiling['jaxlab']:.2f}" if "optax" in compiling else "",
+        )
+    Console(width=160).print(table)
+
+
+def words(speed: dict[str, Any] | None) -> str:
+    """A ratio and its interval."""
+    return "" if speed is None else "{:.2f} ({:.2f} to {:.2f})".format(speed["median"], *speed["interval"])
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What this benchmark alone is asked."""
+    names = optimizers.names()
+    parser.add_argument("--optimizers", nargs="+", choices=names, default=names, metavar="NAME", help="default: all")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=tuple(MODELS), metavar="MODEL")
+
+
 def main() -> None:
     """Runs both models and prints a table each."""
-    chosen = arguments(__doc__, rounds=40)
-    content = {}
-    for model, shapes in MODELS.items():
-        builders = {
-            "optax": partial(with_transform, optax.adamw(1e-3, **SETTINGS), shapes),
-            "jaxlab": partial(with_transform, jaxlab.optimizers.adamw(1e-3, **SETTINGS), shapes),
-            "optax again": partial(with_transform, optax.adamw(1e-3, **SETTINGS), shapes),
-        }
-        if importlib.util.find_spec("torch"):
-            builders["torch fused"] = partial(with_torch, shapes)
-        builders["memory floor"] = partial(floor, shapes)
-        figures = summary(race(builders, chosen.rounds, repeats=5), "optax")
-        show(f"AdamW step, {model}", figures, "optax")
-        content[model] = figures
-    save(chosen.json, {"benchmark": "optimizer_step", "settings": SETTINGS, "figures": content})
+    chosen = arguments(__doc__, 20, options)
+    reasons = {name: reason for name in chosen.optimizers if (reason := left_out(name))}
+    content: dict[str, Any] = {}
+    for model in chosen.models:
+        content[model] = {}
+        for name in chosen.optimizers:
+            if name not in reasons:
+                content[model][name] = measure(name, MODELS[model], chosen.rounds)
+        show(model, content[model])
+    for name, reason in reasons.items():
+        print(f"{name} takes no part: it {reason}")
+    save(chosen.json, {"benchmark": "optimizer_step", "figures": content, "left_out": reasons})
 
 
 if __name__ == "__main__":

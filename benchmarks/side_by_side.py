@@ -24,11 +24,15 @@ Contestant = Callable[[], Any]
 """Does the work once and returns when it is done."""
 
 
-def arguments(description: str | None, rounds: int) -> argparse.Namespace:
-    """The options that all benchmarks share."""
+def arguments(
+    description: str | None, rounds: int, more: Callable[[argparse.ArgumentParser], Any] | None = None
+) -> argparse.Namespace:
+    """The options that all benchmarks share, and those that ``more`` adds to the parser."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds, help=f"rounds, at least 8; default {rounds}")
     parser.add_argument("--json", type=Path, help="also write the figures here")
+    if more is not None:
+        more(parser)
     chosen = parser.parse_args()
     if chosen.rounds < 8:
         parser.error(f"--rounds = {chosen.rounds}: accepted is a whole number of at least 8")

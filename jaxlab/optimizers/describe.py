@@ -181,7 +181,7 @@ def _compile(
     whole = optax.with_extra_args_support(tx)
 
     def update(grads: PyTree, state: PyTree, params: PyTree, data: dict[str, Any]) -> Any:
-        closures = {**_stand_ins(grads), **functions}
+        closures = {**stand_ins(grads), **functions}
         noted = {name: _noted(name, function, calls) for name, function in closures.items()}
         return whole.update(grads, state, params, **{"grad": grads, **noted, **data})
 
@@ -197,7 +197,7 @@ def _noted(name: str, function: Callable[..., Any], calls: dict[str, int]) -> Ca
     return counted
 
 
-def _stand_ins(grads: PyTree) -> dict[str, Callable[..., Any]]:
+def stand_ins(grads: PyTree) -> dict[str, Callable[..., Any]]:
     """Half the squared distance from minus the gradient, as a training step passes a loss."""
 
     def off(params: PyTree) -> PyTree:

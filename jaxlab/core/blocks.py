@@ -100,7 +100,9 @@ def decode(blocks: Blocks) -> Float[Array, "... n"]:
     count, width = _layout(blocks.length, blocks.bits)
     codes = _in_blocks(blocks.codes, count, width * blocks.bits // 8).astype(jnp.uint32)
     if blocks.bits == 4:
-        codes = jnp.concatenate([codes & 15, codes >> 4], -1)
+        # Each byte twice, then shifted: joining two arrays would go through memory.
+        halves = codes[..., None, :] >> jnp.array([[0], [4]], jnp.uint32)
+        codes = halves.reshape(*codes.shape[:-1], width)
     values = _value(codes & last, blocks.bits, blocks.signed)
     if blocks.signed:
         values = _float(_bits(values) | ((codes >> size) << 31))

@@ -5,6 +5,22 @@ nearest bfloat16 stops it: at b2 = 0.999 the change of one step is below half a 
 nothing ever decays. Low-precision slots are therefore rounded stochastically, up or down with the
 probability that makes the rounded value right on average, from bits that depend on the step, the leaf's
 name and the element alone: the same on any number of devices, and after any resumption.
+
+The ``state_dtype`` of every optimizer is one of these formats, or ordered rules
+``((regular expression, format), ...)`` over the names of leaves, of which the first that is found decides:
+
+============  ===============  ===============================================================================
+format        bytes a value    what is kept
+============  ===============  ===============================================================================
+``float32``   4                everything (float64 under ``jax_enable_x64``)
+``bfloat16``  2                8 bits of precision
+``int8``      1 + 1/32         blocks of 32 along the last axis, see :mod:`jaxlab.core.blocks`
+``int4``      1/2 + 1/32       the same, two values to a byte
+============  ===============  ===============================================================================
+
+Blocks are for arrays of at least 64 values (the whole array, however it lies on devices) with a last axis of at
+least 8. What is smaller, and slots that an optimizer declares exact, stay float32. Rules are a static argument:
+tuples, where a recipe holds them.
 """
 
 import dataclasses
@@ -38,21 +54,7 @@ __all__ = [
 FORMATS = ("float32", "bfloat16", "int8", "int4")
 
 StateDtype = str | tree.Rules[str]
-"""How an optimizer keeps its slots, the ``state_dtype`` of every one: a format, or ordered rules
-``((regular expression, format), ...)`` over the names of leaves, of which the first that is found decides.
-
-============  ===============  ===============================================================================
-format        bytes a value    what is kept
-============  ===============  ===============================================================================
-``float32``   4                everything (float64 under ``jax_enable_x64``)
-``bfloat16``  2                8 bits of mantissa, rounded stochastically
-``int8``      1 + 1/32         blocks of 32 along the last axis, see :mod:`jaxlab.core.blocks`
-``int4``      1/2 + 1/32       the same, two values to a byte
-============  ===============  ===============================================================================
-
-Blocks are for what has at least 64 values (the whole array, however it lies on devices) and a last axis of at least
-8: below, and where an optimizer says that a slot must stay exact, float32 is kept. Rules come as tuples: they are a
-static argument."""
+"""The ``state_dtype`` of every optimizer: a format, or ordered rules over the names of leaves."""
 
 LEAST_VALUES, LEAST_AXIS = 64, 8
 """What is smaller is not kept in blocks: it saves next to nothing, and scales would cost as much as codes."""
@@ -70,13 +72,14 @@ class Slot:
       value: the initial value, of any shape.
       signed: False where the slot is never negative (a mean of squares).
       low_bit: False where the slot must keep full precision whatever ``state_dtype`` says.
-      axes: the axes of the parameter that the slot's axes follow, for sharding; None means all, in order.
+      axes: the axes of the parameter that the slot's axes follow, for sharding; None means all, in order. None
+        among them is an axis that the parameter has not: every device has all of it.
     """
 
     value: Array
     signed: bool = dataclasses.field(default=True, metadata={"static": True})
     low_bit: bool = dataclasses.field(default=True, metadata={"static": True})
-    axes: tuple[int, ...] | None = dataclasses.field(default=None, metadata={"static": True})
+    axes: tuple[int | None, ...] | None = dataclasses.field(default=None, metadata={"static": True})
 
 
 def zeros(p: Array | jax.ShapeDtypeStruct, *, signed: bool = True, low_bit: bool = True) -> Slot:

@@ -25,7 +25,7 @@ class MeanSquares(NamedTuple, Generic[T]):
 
 
 def scale_by_adadelta(
-    b2: hyper.Scalar = 0.9, eps: hyper.Scalar = 1e-6, *, state_dtype: str = "float32"
+    b2: hyper.Scalar = 0.9, eps: hyper.Scalar = 1e-6, *, state_dtype: storage.StateDtype = "float32"
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adadelta's direction: the gradient in units of the parameter.
 
@@ -40,7 +40,7 @@ def scale_by_adadelta(
     Args:
       b2: decay of both averages, in [0, 1). The paper's and PyTorch's rho; the paper's runs take 0.95.
       eps: added inside both roots, above 0.
-      state_dtype: how the averages are stored, ``"float32"`` or ``"bfloat16"``.
+      state_dtype: how the averages are kept, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``.
@@ -71,7 +71,7 @@ def adadelta(
     learning_rate: LearningRate = 1.0,
     b2: hyper.Scalar = 0.9,
     eps: hyper.Scalar = 1e-6,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adadelta: :func:`scale_by_adadelta`, times the learning rate.
 

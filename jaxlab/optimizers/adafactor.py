@@ -37,7 +37,7 @@ def scale_by_adafactor(
     min_factored: int = 128,
     layer_axes: LayerAxes = 0,
     *,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adafactor's direction: over the root of a mean square of rank one, clipped, in units of the parameter.
 
@@ -64,7 +64,7 @@ def scale_by_adafactor(
         the direction without scale, so that learning rates are as Adam's.
       min_factored: factor where both axes have this size, at least 1 (static).
       layer_axes: how many leading axes stack layers, see :func:`~jaxlab.core.leafwise.leafwise` (static).
-      state_dtype: ``"float32"`` or ``"bfloat16"`` (stochastically rounded).
+      state_dtype: how state is kept, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``; from ``init``, a leaf with fewer axes
@@ -141,7 +141,7 @@ def adafactor(
     relative_step: bool = False,
     min_factored: int = 128,
     layer_axes: LayerAxes = 0,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adafactor: :func:`scale_by_adafactor` with decoupled decay, times the learning rate.
 

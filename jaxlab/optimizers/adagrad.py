@@ -23,7 +23,7 @@ class SquareSum(NamedTuple, Generic[T]):
 
 
 def scale_by_adagrad(
-    eps: hyper.Scalar = 1e-10, initial_accumulator: hyper.Scalar = 0.0, *, state_dtype: str = "float32"
+    eps: hyper.Scalar = 1e-10, initial_accumulator: hyper.Scalar = 0.0, *, state_dtype: storage.StateDtype = "float32"
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adagrad's direction in its diagonal form.
 
@@ -33,8 +33,8 @@ def scale_by_adagrad(
     Args:
       eps: added outside the root, above 0.
       initial_accumulator: :math:`s_0`, at least 0. PyTorch begins at 0 as the paper does, TensorFlow at 0.1.
-      state_dtype: how the sum is stored, ``"float32"`` or ``"bfloat16"``. The sum only grows, and each
-        increment shrinks beside it: bfloat16 is right on average, and noisy.
+      state_dtype: how the sum is kept, see :mod:`jaxlab.core.storage` (static). The sum only grows, and each
+        increment shrinks beside it: fewer bits are right on average, and noisy.
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``.
@@ -65,7 +65,7 @@ def adagrad(
     learning_rate: LearningRate,
     eps: hyper.Scalar = 1e-10,
     initial_accumulator: hyper.Scalar = 0.0,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adagrad: :func:`scale_by_adagrad`, times the learning rate.
 

@@ -25,7 +25,11 @@ class Moments(NamedTuple, Generic[T]):
 
 
 def scale_by_adam(
-    b1: hyper.Scalar = 0.9, b2: hyper.Scalar = 0.999, eps: hyper.Scalar = 1e-8, *, state_dtype: str = "float32"
+    b1: hyper.Scalar = 0.9,
+    b2: hyper.Scalar = 0.999,
+    eps: hyper.Scalar = 1e-8,
+    *,
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam's direction, algorithm 1 of the paper without its learning rate.
 
@@ -38,12 +42,12 @@ def scale_by_adam(
       b1: decay of the mean, in [0, 1).
       b2: decay of the mean square, in [0, 1).
       eps: added outside the root, above 0.
-      state_dtype: ``"float32"`` or ``"bfloat16"`` (stochastically rounded).
+      state_dtype: how state is kept, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``.
 
-    State: two values for each parameter (8 bytes in float32, 4 in bfloat16).
+    State: two values for each parameter (8 bytes in float32, 4 in bfloat16, 2.06 in int8).
 
     Reference: https://arxiv.org/abs/1412.6980, algorithm 1.
 
@@ -72,7 +76,7 @@ def adam(
     b1: hyper.Scalar = 0.9,
     b2: hyper.Scalar = 0.999,
     eps: hyper.Scalar = 1e-8,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam, :math:`\theta_t = \theta_{t-1} - \alpha_t d_t` with :func:`scale_by_adam`'s direction.
 

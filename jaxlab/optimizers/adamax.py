@@ -25,7 +25,11 @@ class MeanAndBound(NamedTuple, Generic[T]):
 
 
 def scale_by_adamax(
-    b1: hyper.Scalar = 0.9, b2: hyper.Scalar = 0.999, eps: hyper.Scalar = 0.0, *, state_dtype: str = "float32"
+    b1: hyper.Scalar = 0.9,
+    b2: hyper.Scalar = 0.999,
+    eps: hyper.Scalar = 0.0,
+    *,
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adamax's direction, algorithm 2 of the paper without its learning rate.
 
@@ -41,12 +45,12 @@ def scale_by_adamax(
       b1: decay of the mean, in [0, 1).
       b2: decay of the maximum, in [0, 1).
       eps: added to the absolute gradient, at least 0.
-      state_dtype: ``"float32"`` or ``"bfloat16"`` (stochastically rounded).
+      state_dtype: how state is kept, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``.
 
-    State: two values for each parameter (8 bytes in float32, 4 in bfloat16).
+    State: two values for each parameter (8 bytes in float32, 4 in bfloat16, 2.06 in int8).
 
     Reference: https://arxiv.org/abs/1412.6980, algorithm 2.
 
@@ -74,7 +78,7 @@ def adamax(
     b1: hyper.Scalar = 0.9,
     b2: hyper.Scalar = 0.999,
     eps: hyper.Scalar = 0.0,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adamax: :func:`scale_by_adamax`, times the learning rate.
 

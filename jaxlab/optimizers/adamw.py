@@ -2,7 +2,7 @@
 
 import optax
 
-from jaxlab.core import hyper, tree
+from jaxlab.core import hyper, storage, tree
 from jaxlab.core.chain import chain
 from jaxlab.core.space import LogUniform
 from jaxlab.optimizers import spaces
@@ -19,7 +19,7 @@ def adamw(
     eps: hyper.Scalar = 1e-8,
     weight_decay: hyper.Scalar = 1e-2,
     decay_mask: tree.Mask = None,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam with weight decay that its preconditioner does not see.
 
@@ -42,7 +42,7 @@ def adamw(
       ValueError: a number outside its range, an unknown ``state_dtype`` or mask; from ``update``, missing
         parameters, or a leaf that the mask does not cover.
 
-    State: two values for each parameter (8 bytes in float32, 4 in bfloat16).
+    State: two values for each parameter (8 bytes in float32, 4 in bfloat16, 2.06 in int8).
 
     Reference: https://arxiv.org/abs/1711.05101, algorithm 2.
 

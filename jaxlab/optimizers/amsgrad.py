@@ -26,7 +26,11 @@ class MaxMoments(NamedTuple, Generic[T]):
 
 
 def scale_by_amsgrad(
-    b1: hyper.Scalar = 0.9, b2: hyper.Scalar = 0.999, eps: hyper.Scalar = 1e-8, *, state_dtype: str = "float32"
+    b1: hyper.Scalar = 0.9,
+    b2: hyper.Scalar = 0.999,
+    eps: hyper.Scalar = 1e-8,
+    *,
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""AMSGrad's direction: Adam's over the largest mean square so far, so that, debiasing aside, no rate grows again.
 
@@ -44,13 +48,13 @@ def scale_by_amsgrad(
       b1: decay of the mean, in [0, 1).
       b2: decay of the mean square, in [0, 1).
       eps: added outside the root, above 0.
-      state_dtype: ``"float32"`` or ``"bfloat16"`` (stochastically rounded, so that the maximum of a slot may
-        exceed the true one by one part in 128).
+      state_dtype: how state is kept, see :mod:`jaxlab.core.storage` (static). Below float32 a maximum is that of what
+        was rounded up, too: of bfloat16 one part in 128 too large, of int8 one in 8, of int4 up to a factor of 2.
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``.
 
-    State: three values for each parameter (12 bytes in float32, 6 in bfloat16).
+    State: three values for each parameter (12 bytes in float32, 6 in bfloat16, 3.1 in int8).
 
     Reference: https://openreview.net/forum?id=ryQu7f-RZ, algorithm 2.
 
@@ -82,7 +86,7 @@ def amsgrad(
     b1: hyper.Scalar = 0.9,
     b2: hyper.Scalar = 0.999,
     eps: hyper.Scalar = 1e-8,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""AMSGrad: :func:`scale_by_amsgrad`, times the learning rate.
 

@@ -25,7 +25,7 @@ class Mean(NamedTuple, Generic[T]):
 
 
 def scale_by_lion(
-    b1: hyper.Scalar = 0.9, b2: hyper.Scalar = 0.99, *, state_dtype: str = "float32"
+    b1: hyper.Scalar = 0.9, b2: hyper.Scalar = 0.99, *, state_dtype: storage.StateDtype = "float32"
 ) -> optax.GradientTransformationExtraArgs:
     r"""Lion's direction: the sign of an average, so every element moves by the learning rate or not at all.
 
@@ -36,7 +36,7 @@ def scale_by_lion(
     Args:
       b1: weight of the average in the direction, in [0, 1).
       b2: decay of the average, in [0, 1).
-      state_dtype: how the average is stored, ``"float32"`` or ``"bfloat16"``.
+      state_dtype: how the average is kept, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``.
@@ -67,7 +67,7 @@ def lion(
     b2: hyper.Scalar = 0.99,
     weight_decay: hyper.Scalar = 0.0,
     decay_mask: tree.Mask = None,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Lion: :func:`scale_by_lion` with decoupled decay, times the learning rate.
 

@@ -22,7 +22,7 @@ class Velocity(NamedTuple, Generic[T]):
 
 
 def scale_by_momentum(
-    momentum: hyper.Scalar = 0.9, nesterov: bool = False, *, state_dtype: str = "float32"
+    momentum: hyper.Scalar = 0.9, nesterov: bool = False, *, state_dtype: storage.StateDtype = "float32"
 ) -> optax.GradientTransformationExtraArgs:
     r"""The direction of heavy-ball or Nesterov momentum.
 
@@ -37,7 +37,7 @@ def scale_by_momentum(
     Args:
       momentum: :math:`\mu`, in [0, 1).
       nesterov: which of the two (static).
-      state_dtype: how the velocity is stored, ``"float32"`` or ``"bfloat16"``.
+      state_dtype: how the velocity is kept, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a momentum outside [0, 1), or an unknown ``state_dtype``.
@@ -65,7 +65,7 @@ def scale_by_momentum(
 
 
 def momentum(
-    learning_rate: LearningRate, momentum: hyper.Scalar = 0.9, state_dtype: str = "float32"
+    learning_rate: LearningRate, momentum: hyper.Scalar = 0.9, state_dtype: storage.StateDtype = "float32"
 ) -> optax.GradientTransformationExtraArgs:
     r"""Gradient descent with heavy-ball momentum: :func:`scale_by_momentum`, times the learning rate.
 
@@ -82,7 +82,7 @@ def momentum(
 
 
 def nesterov(
-    learning_rate: LearningRate, momentum: hyper.Scalar = 0.9, state_dtype: str = "float32"
+    learning_rate: LearningRate, momentum: hyper.Scalar = 0.9, state_dtype: storage.StateDtype = "float32"
 ) -> optax.GradientTransformationExtraArgs:
     r"""Gradient descent with Nesterov momentum: :func:`scale_by_momentum`, times the learning rate.
 

@@ -20,7 +20,7 @@ def scale_by_nadam(
     eps: hyper.Scalar = 1e-8,
     momentum_decay: hyper.Scalar = 4e-3,
     *,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""NAdam's direction: Adam that looks ahead, under a momentum that warms up.
 
@@ -41,7 +41,7 @@ def scale_by_nadam(
       b2: decay of the mean square, in [0, 1).
       eps: added outside the root, above 0.
       momentum_decay: :math:`\psi`, how fast the momentum rises from half of b1 to b1, at least 0; the paper's 1/250.
-      state_dtype: ``"float32"`` or ``"bfloat16"`` (stochastically rounded).
+      state_dtype: how state is kept, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``.
@@ -85,7 +85,7 @@ def nadam(
     b2: hyper.Scalar = 0.999,
     eps: hyper.Scalar = 1e-8,
     momentum_decay: hyper.Scalar = 4e-3,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""NAdam: :func:`scale_by_nadam`, times the learning rate.
 

@@ -36,7 +36,11 @@ def average_length(b2: Float[Array, ""], t: Float[Array, ""]) -> Float[Array, ""
 
 
 def scale_by_radam(
-    b1: hyper.Scalar = 0.9, b2: hyper.Scalar = 0.999, eps: hyper.Scalar = 1e-8, *, state_dtype: str = "float32"
+    b1: hyper.Scalar = 0.9,
+    b2: hyper.Scalar = 0.999,
+    eps: hyper.Scalar = 1e-8,
+    *,
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""RAdam's direction: momentum until the mean square is worth something, then Adam, rectified.
 
@@ -56,12 +60,12 @@ def scale_by_radam(
       b1: decay of the mean, in [0, 1).
       b2: decay of the mean square, in [0, 1). Up to 2/3 nothing is ever rectified: momentum for good.
       eps: added outside the root, above 0.
-      state_dtype: ``"float32"`` or ``"bfloat16"`` (stochastically rounded).
+      state_dtype: how state is kept, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``.
 
-    State: two values for each parameter (8 bytes in float32, 4 in bfloat16).
+    State: two values for each parameter (8 bytes in float32, 4 in bfloat16, 2.06 in int8).
 
     Reference: https://arxiv.org/abs/1908.03265, algorithm 2.
 
@@ -98,7 +102,7 @@ def radam(
     b1: hyper.Scalar = 0.9,
     b2: hyper.Scalar = 0.999,
     eps: hyper.Scalar = 1e-8,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""RAdam: :func:`scale_by_radam`, times the learning rate.
 

@@ -32,7 +32,11 @@ class Variance(NamedTuple, Generic[T]):
 
 
 def scale_by_rms(
-    b2: hyper.Scalar = 0.9, eps: hyper.Scalar = 1e-8, centered: bool = False, *, state_dtype: str = "float32"
+    b2: hyper.Scalar = 0.9,
+    eps: hyper.Scalar = 1e-8,
+    centered: bool = False,
+    *,
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""RMSprop's direction: the gradient over the root of its mean square, or of its variance.
 
@@ -54,7 +58,7 @@ def scale_by_rms(
       b2: decay of the averages, in [0, 1). The lecture's 0.9; PyTorch calls it alpha and takes 0.99.
       eps: added outside the root, above 0. Graves adds 1e-4 inside.
       centered: whether the mean is taken off (static).
-      state_dtype: how the averages are stored, ``"float32"`` or ``"bfloat16"``.
+      state_dtype: how the averages are kept, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a number outside its range, or an unknown ``state_dtype``.
@@ -98,7 +102,7 @@ def rmsprop(
     eps: hyper.Scalar = 1e-8,
     momentum: hyper.Scalar | None = None,
     centered: bool = False,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""RMSprop: :func:`scale_by_rms`, then momentum where it is asked for, times the learning rate.
 

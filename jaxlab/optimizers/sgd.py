@@ -37,7 +37,7 @@ def sgd(
     learning_rate: LearningRate,
     momentum: hyper.Scalar | None = None,
     nesterov: bool = False,
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Stochastic gradient descent, with momentum if one is given.
 
@@ -50,7 +50,7 @@ def sgd(
       learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
       momentum: None (no velocity is kept) or a number in [0, 1).
       nesterov: look ahead, :math:`g_t + \mu v_t` in place of :math:`v_t`; needs a momentum.
-      state_dtype: how the velocity is stored, ``"float32"`` or ``"bfloat16"``.
+      state_dtype: how the velocity is kept, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a number outside its range; ``nesterov`` without ``momentum``; an unknown ``state_dtype``.

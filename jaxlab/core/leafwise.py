@@ -259,12 +259,10 @@ def _of_stack(slot: storage.Slot, depth: int) -> storage.Slot:
     """A layer's slot as the stack's: its axes follow those of the layer, behind the layers' own."""
     if slot.axes is None:
         return slot
-    return dataclasses.replace(
-        slot, axes=(*range(depth), *(None if axis is None else axis + depth for axis in slot.axes))
-    )
+    return dataclasses.replace(slot, axes=(*range(depth), *(axis + depth for axis in slot.axes)))
 
 
-def _lies_with(x: Any, axes: Sequence[int | None] | None, value: Array) -> Array:
+def _lies_with(x: Any, axes: Sequence[int] | None, value: Array) -> Array:
     """A value whose axes follow those of ``x``, put where these lie; a compiler places what it can itself."""
     traced = hyper.is_traced(x)
     sharding = jax.typeof(x).sharding if traced else getattr(x, "sharding", None)
@@ -276,7 +274,7 @@ def _lies_with(x: Any, axes: Sequence[int | None] | None, value: Array) -> Array
     spec = (*sharding.spec, *[None] * jnp.ndim(x))
     # The scales of blocks may be too few to be shared out: then every device has all of them.
     even = [
-        spec[axis] if axis is not None and size % _shares(sharding.mesh, spec[axis]) == 0 else None
+        spec[axis] if size % _shares(sharding.mesh, spec[axis]) == 0 else None
         for axis, size in zip(axes, value.shape, strict=True)
     ]
     own = NamedSharding(sharding.mesh, PartitionSpec(*even), memory_kind=sharding.memory_kind)

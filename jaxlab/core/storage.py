@@ -72,14 +72,13 @@ class Slot:
       value: the initial value, of any shape.
       signed: False where the slot is never negative (a mean of squares).
       low_bit: False where the slot must keep full precision whatever ``state_dtype`` says.
-      axes: the axes of the parameter that the slot's axes follow, for sharding; None means all, in order. None
-        among them is an axis that the parameter has not: every device has all of it.
+      axes: the axes of the parameter that the slot's axes follow, for sharding; None means all, in order.
     """
 
     value: Array
     signed: bool = dataclasses.field(default=True, metadata={"static": True})
     low_bit: bool = dataclasses.field(default=True, metadata={"static": True})
-    axes: tuple[int | None, ...] | None = dataclasses.field(default=None, metadata={"static": True})
+    axes: tuple[int, ...] | None = dataclasses.field(default=None, metadata={"static": True})
 
 
 def zeros(p: Array | jax.ShapeDtypeStruct, *, signed: bool = True, low_bit: bool = True) -> Slot:

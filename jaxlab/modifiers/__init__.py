@@ -3,6 +3,7 @@
 ``names()`` lists all, ``get(name)`` tells what is known of one.
 """
 
+from jaxlab.modifiers.asam import asam
 from jaxlab.modifiers.cautious import cautious
 from jaxlab.modifiers.cautious_decay import cautious_decay
 from jaxlab.modifiers.centralise import centralise
@@ -11,15 +12,25 @@ from jaxlab.modifiers.clip_by_global_norm import clip_by_global_norm
 from jaxlab.modifiers.clip_by_value import clip_by_value
 from jaxlab.modifiers.clip_update_rms import clip_update_rms
 from jaxlab.modifiers.decay_to_init import decay_to_init
+from jaxlab.modifiers.ema import ema
+from jaxlab.modifiers.evaluation import averages, evaluation_params
 from jaxlab.modifiers.graft import graft
 from jaxlab.modifiers.groups import groups
 from jaxlab.modifiers.layer_wise_decay import layer_wise_decay
+from jaxlab.modifiers.lookahead import lookahead
+from jaxlab.modifiers.noise_scale import track_noise_scale, tracked_noise_scale
+from jaxlab.modifiers.private import epsilon, private
 from jaxlab.modifiers.registry import ModifierInfo, get, names
+from jaxlab.modifiers.sam import sam
+from jaxlab.modifiers.schedule_free import schedule_free, schedule_free_adamw, schedule_free_sgd
 from jaxlab.modifiers.skip_nonfinite import skip_nonfinite
 from jaxlab.modifiers.skip_spikes import skip_spikes
+from jaxlab.modifiers.swa import swa
 
 __all__ = [
     "ModifierInfo",
+    "asam",
+    "averages",
     "cautious",
     "cautious_decay",
     "centralise",
@@ -28,11 +39,23 @@ __all__ = [
     "clip_by_value",
     "clip_update_rms",
     "decay_to_init",
+    "ema",
+    "epsilon",
+    "evaluation_params",
     "get",
     "graft",
     "groups",
     "layer_wise_decay",
+    "lookahead",
     "names",
+    "private",
+    "sam",
+    "schedule_free",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
     "skip_nonfinite",
     "skip_spikes",
+    "swa",
+    "track_noise_scale",
+    "tracked_noise_scale",
 ]

@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping
 
 import optax
 
-STATIC = frozenset({"inner", "magnitude", "depths", "transforms", "labels", "axis", "decay_mask", "layer_axes"})
+STATIC = frozenset(
+    {
+        *("inner", "magnitude", "depths", "transforms", "labels", "axis", "mask", "decay_mask", "layer_axes"),
+        *("debias", "microbatch", "state_dtype"),
+    }
+)
 """Parameters of the factories that are structure, never traced. All others are numbers."""
 
 

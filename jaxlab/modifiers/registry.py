@@ -1,6 +1,7 @@
 """Every modifier by name."""
 
 from jaxlab.core import hyper
+from jaxlab.modifiers.asam import ASAM
 from jaxlab.modifiers.cautious import CAUTIOUS
 from jaxlab.modifiers.cautious_decay import CAUTIOUS_DECAY
 from jaxlab.modifiers.centralise import CENTRALISE
@@ -9,12 +10,19 @@ from jaxlab.modifiers.clip_by_global_norm import CLIP_BY_GLOBAL_NORM
 from jaxlab.modifiers.clip_by_value import CLIP_BY_VALUE
 from jaxlab.modifiers.clip_update_rms import CLIP_UPDATE_RMS
 from jaxlab.modifiers.decay_to_init import DECAY_TO_INIT
+from jaxlab.modifiers.ema import EMA
 from jaxlab.modifiers.graft import GRAFT
 from jaxlab.modifiers.groups import GROUPS
 from jaxlab.modifiers.info import ModifierInfo
 from jaxlab.modifiers.layer_wise_decay import LAYER_WISE_DECAY
+from jaxlab.modifiers.lookahead import LOOKAHEAD
+from jaxlab.modifiers.noise_scale import TRACK_NOISE_SCALE
+from jaxlab.modifiers.private import PRIVATE
+from jaxlab.modifiers.sam import SAM
+from jaxlab.modifiers.schedule_free import SCHEDULE_FREE
 from jaxlab.modifiers.skip_nonfinite import SKIP_NONFINITE
 from jaxlab.modifiers.skip_spikes import SKIP_SPIKES
+from jaxlab.modifiers.swa import SWA
 
 _MODIFIERS = {
     info.name: info
@@ -32,6 +40,14 @@ _MODIFIERS = {
         GRAFT,
         SKIP_NONFINITE,
         SKIP_SPIKES,
+        EMA,
+        SWA,
+        LOOKAHEAD,
+        SCHEDULE_FREE,
+        SAM,
+        ASAM,
+        PRIVATE,
+        TRACK_NOISE_SCALE,
     )
 }
 

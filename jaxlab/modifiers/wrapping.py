@@ -112,16 +112,17 @@ def decay_beside(weight_decay: Strength, decay_mask: tree.Mask) -> Callable[...,
 
 def trained(updates: PyTree, opt_state: PyTree) -> list[Array]:
     """The leaves of ``updates`` that an optimizer of this state trains: all but those which a group of it freezes."""
-    frozen = _frozen(opt_state)
+    still = frozen(opt_state)
     named = zip(tree.names(updates), jax.tree.leaves(updates), strict=True)
-    return [leaf for name, leaf in named if name not in frozen]
+    return [leaf for name, leaf in named if name not in still]
 
 
-def _frozen(opt_state: PyTree) -> set[str]:
+def frozen(opt_state: PyTree) -> set[str]:
+    """The names of the leaves that a group of this state freezes."""
     found = set()
     for node in jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, PartitionState)):
         if isinstance(node, PartitionState):
-            found |= {name for name, label in node.routes if label not in node.inner} | _frozen(node.inner)
+            found |= {name for name, label in node.routes if label not in node.inner} | frozen(node.inner)
     return found
 
 

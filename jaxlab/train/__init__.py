@@ -3,9 +3,9 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from jaxlab.core.noise_scale import NoiseScale, noise_scale, noise_scale_of_two
 from jaxlab.train.evaluate import evaluate
 from jaxlab.train.loop import fit
-from jaxlab.train.noise_scale import NoiseScale, noise_scale, noise_scale_of_two
 from jaxlab.train.run import init_run, make_run
 from jaxlab.train.state import Ema, TrainState, init_state, set_hyperparams
 from jaxlab.train.step import apply_updates, make_train_step, step_fn

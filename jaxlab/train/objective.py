@@ -89,8 +89,18 @@ class Objective:
         keys = jax.vmap(lambda index: jax.random.fold_in(self.key, index))(jnp.arange(self.accumulate))
         return jnp.ravel(jax.lax.map(one, (jax.tree.map(self._cut, self.batch), keys)))
 
-    def per_example_grad(self, params: PyTree[Array]) -> PyTree[Array]:
-        """The gradient of each example alone, on a leading axis: clipping for privacy."""
+    def per_example_grad(
+        self,
+        params: PyTree[Array],
+        each: Callable[[PyTree[Array]], PyTree[Array]] | None = None,
+        microbatch: int | None = None,
+    ) -> PyTree[Array]:
+        """The gradient of each example alone, on a leading axis: clipping for privacy.
+
+        Args:
+          each: then it is the sum over all examples of this function of a gradient.
+          microbatch: of how many examples ``each`` is computed at a time: no more gradients are in memory at once.
+        """
 
         def one(example: PyTree, index: Array) -> PyTree:
             alone = dataclasses.replace(
@@ -101,7 +111,24 @@ class Objective:
             )
             return alone.grad(params)
 
-        return jax.vmap(one)(self.batch, jnp.arange(_examples(self.batch)))
+        examples = _examples(self.batch)
+        inputs = (self.batch, jnp.arange(examples))
+        if each is None:
+            return jax.vmap(one)(*inputs)
+        size = examples if microbatch is None else microbatch
+        if examples % size:
+            raise ValueError(f"microbatch = {size}: accepted is a divisor of the batch size, {examples}")
+
+        def sum_of(some: tuple[PyTree, Array]) -> PyTree:
+            return jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), jax.vmap(lambda *xs: each(one(*xs)))(*some))
+
+        def add(total: PyTree, some: tuple[PyTree, Array]) -> tuple[PyTree, None]:
+            return jax.tree.map(jnp.add, total, sum_of(some)), None
+
+        chunks = jax.tree.map(lambda leaf: _every(examples // size, leaf), inputs)
+        shapes = jax.eval_shape(sum_of, jax.tree.map(lambda leaf: leaf[0], chunks))
+        zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+        return jax.lax.scan(add, zeros, chunks)[0]
 
     def _loss(
         self, params: PyTree, model_state: PyTree, batch: PyTree, key: Array
@@ -136,8 +163,7 @@ class Objective:
             raise ValueError(
                 f"accumulate = {self.accumulate}: accepted is a divisor of the batch size, {leaf.shape[0]}"
             )
-        # Every k-th example, not blocks: a batch that is sharded over devices stays evenly spread.
-        return jnp.moveaxis(leaf.reshape(-1, self.accumulate, *leaf.shape[1:]), 1, 0)
+        return _every(self.accumulate, leaf)
 
 
 def stateless(loss_fn: LossFn) -> LossFn:
@@ -171,3 +197,8 @@ def _pair(result: Any, accepted: str) -> tuple[Any, Any]:
 
 def _examples(batch: PyTree) -> int:
     return jax.tree.leaves(batch)[0].shape[0]
+
+
+def _every(k: int, leaf: Array) -> Array:
+    """The examples as ``k`` parts: every k-th, not blocks, so that a batch sharded over devices stays evenly spread."""
+    return jnp.moveaxis(leaf.reshape(-1, k, *leaf.shape[1:]), 1, 0)

@@ -89,7 +89,7 @@ GROUPS = (("third|tensor", "frozen"), ("low|bias", "other"), ("", "own"))
 AROUND_SGD = ("clip_by_value", "clip_by_global_norm", "clip_adaptive", "centralise")
 """What shortens gradients, or leaves nothing but rounding of them: Adam would undo the one and blow up the other."""
 
-WHOLE = ("clip_by_global_norm",)
+WHOLE = ("clip_by_global_norm", "private")
 """What looks at all leaves at once: without one of them the others' updates are others."""
 
 COUPLED = ("gauss_newton", "lbfgs", "newton")

@@ -9,6 +9,7 @@ import optax
 from laws import subjects
 from laws.subjects import DISTINCT, assert_near, stand_trial
 
+from jaxlab import modifiers
 from jaxlab.core import hyper
 from jaxlab.schedules.learning_rate import effective_learning_rate
 
@@ -84,13 +85,23 @@ def test_one_compilation_for_all_hyperparameters(subject):
 
 @every
 def test_every_hyperparameter_counts(subject):
-    """Not one of them is a constant of the compiled program."""
-    ordinary = subjects.run(subject, GRADIENTS)
+    """Not one of them is a constant of the compiled program: each shows in the updates, or in what is to be evaluated
+    or read in place of them."""
+
+    def shown(hyperparams=None):
+        updates, state = subjects.run(subject, GRADIENTS, hyperparams)
+        return (
+            updates,
+            modifiers.evaluation_params(state, subjects.parameters()),
+            modifiers.tracked_noise_scale(state),
+        )
+
+    ordinary = shown()
     for name, value in subject.hyperparams.items():
         # An eps is far below the gradients, a least scale below the parameters: it takes more than a factor to show.
         changed = value / 2 if value > 1e-3 else 10.0
-        other = subjects.run(subject, GRADIENTS, {**subject.hyperparams, name: changed})
-        same = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), ordinary[0], other[0])
+        other = shown({**subject.hyperparams, name: changed})
+        same = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), ordinary, other)
         assert not all(jax.tree.leaves(same)), name
 
 

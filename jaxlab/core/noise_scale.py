@@ -66,9 +66,9 @@ def noise_scale(per_example_grads: PyTree[Array], *, whole: bool = False) -> Noi
     # About the mean, so that nothing cancels where the noise is small.
     spread = sum((jnp.sum((row - mean) ** 2) for row, mean in zip(rows, means, strict=True)), jnp.zeros((), full))
     if whole:
-        return _ratio(spread / examples, square_of_mean)
+        return of_estimates(spread / examples, square_of_mean)
     trace = spread / (examples - 1)
-    return _ratio(trace, square_of_mean - trace / examples)
+    return of_estimates(trace, square_of_mean - trace / examples)
 
 
 def noise_scale_of_two(small_square: ArrayLike, big_square: ArrayLike, small: int, big: int) -> NoiseScale:
@@ -98,9 +98,10 @@ def noise_scale_of_two(small_square: ArrayLike, big_square: ArrayLike, small: in
     full = hyper.arithmetic_dtype()
     b_square, big_b_square = jnp.asarray(small_square, full), jnp.asarray(big_square, full)
     trace = (b_square - big_b_square) / (1 / small - 1 / big)
-    return _ratio(trace, (big * big_b_square - small * b_square) / (big - small))
+    return of_estimates(trace, (big * big_b_square - small * b_square) / (big - small))
 
 
-def _ratio(trace: Array, squared_norm: Array) -> NoiseScale:
+def of_estimates(trace: Float[Array, ""], squared_norm: Float[Array, ""]) -> NoiseScale:
+    """The noise scale from estimates of both of its parts."""
     positive = squared_norm > 0
     return NoiseScale(trace, squared_norm, jnp.where(positive, trace / jnp.where(positive, squared_norm, 1), jnp.inf))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxlab.train.noise_scale import noise_scale, noise_scale_of_two
+from jaxlab.core.noise_scale import noise_scale, noise_scale_of_two
 
 DIMENSIONS, NOISE = 5, 0.7
 OFFSET = np.array([0.4, -0.3, 0.2, 0.0, 0.5], np.float32)

@@ -12,8 +12,8 @@ import optax
 from jaxtyping import PyTree
 
 from jaxlab.core import hyper, tree
-from jaxlab.core.cost import ProgramCost, bytes_of, program_cost
-from jaxlab.core.partition import PartitionState
+from jaxlab.core.attribution import bytes_of_leaves, routes_of
+from jaxlab.core.cost import ProgramCost, program_cost
 
 CLOSURES = ("value_fn", "grad_fn", "hvp_fn", "residual_fn", "per_example_grad_fn")
 """The extra arguments of ``update`` that are functions of the parameters."""
@@ -36,7 +36,7 @@ class Description:
 
     Attributes:
       leaves: one entry for each leaf, in the order of ``jax.tree.leaves``.
-      shared_bytes: state that follows no single leaf: counts, the learning rate, global sums, stacks of leaves.
+      shared_bytes: state that follows no single leaf: counts, the learning rate, global sums.
       cost: one ``update``, counted by XLA in the program compiled for the default device.
       calls: how often ``update`` calls each function that it was given, such as ``hvp_fn``, a loop's body counted once.
       stand_ins: those of them that were stand-ins, which cost a few operations a parameter instead of the model's.
@@ -141,10 +141,10 @@ def describe(tx: optax.GradientTransformation, params: PyTree, **extra: Any) -> 
     state = jax.eval_shape(tx.init, shapes)
     calls: dict[str, int] = {}
     compiled = _compile(tx, shapes, state, extra, calls)
-    own, shared = _bytes_of_leaves(state, shapes)
+    own, shared = bytes_of_leaves(state, shapes)
     leaves = jax.tree.leaves(shapes)
     names = tree.names(shapes)
-    routes = _routes(state)
+    routes = routes_of(state)
     entries = [
         LeafEntry(name, leaf.shape, leaf.dtype.name, routes.get(name, "all"), leaf.size, kept)
         for name, leaf, kept in zip(names, leaves, own, strict=True)
@@ -215,49 +215,6 @@ def stand_ins(grads: PyTree) -> dict[str, Callable[..., Any]]:
             lambda leaf: leaf[None], tree.cast_like(off(params), params)
         ),
     }
-
-
-def _bytes_of_leaves(state: PyTree, shapes: PyTree) -> tuple[list[int], int]:
-    """Bytes that follow each leaf: those of every part of the state that is a tree like the parameters."""
-    treedef = jax.tree.structure(shapes)
-    # A single array has the structure of anything: a count is no state of it.
-    alone = hasattr(shapes, "shape") and shapes.shape != ()
-
-    def columns(part: Any) -> list[Any] | None:
-        try:
-            column = treedef.flatten_up_to(part)
-        except ValueError:
-            return None
-        return (
-            column
-            if all(_is_slot(kept) and not (alone and getattr(kept, "shape", None) == ()) for kept in column)
-            else None
-        )
-
-    own = [0] * treedef.num_leaves
-    for part in jax.tree.leaves(state, is_leaf=lambda part: columns(part) is not None):
-        for i, kept in enumerate(columns(part) or ()):
-            own[i] += bytes_of(kept)
-    return own, bytes_of(state) - sum(own)
-
-
-def _is_slot(part: Any) -> bool:
-    """Whether a state keeps this of one leaf: an array, or nothing, as of a leaf that goes elsewhere."""
-    return hasattr(part, "shape") or not jax.tree.leaves(part)
-
-
-def _routes(state: PyTree) -> dict[str, str]:
-    """The labels that partitions of the state say, those within one another joined by slashes."""
-    routes: dict[str, str] = {}
-    for part in jax.tree.leaves(state, is_leaf=_is_partition):
-        if _is_partition(part):
-            within = {name: route for inner in part.inner.values() for name, route in _routes(inner).items()}
-            routes |= {name: f"{label}/{within[name]}" if name in within else label for name, label in part.routes}
-    return routes
-
-
-def _is_partition(part: Any) -> bool:
-    return isinstance(part, PartitionState)
 
 
 def _row(group: list[LeafEntry]) -> tuple[str, ...]:

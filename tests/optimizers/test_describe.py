@@ -1,6 +1,7 @@
 """What an optimizer is said to do with each leaf, and to cost, is what it does and costs."""
 
 import json
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,8 @@ import pytest
 from flax import nnx
 
 from jaxlab import optimizers
-from jaxlab.core import cost
+from jaxlab.core import cost, storage
+from jaxlab.core.matrixwise import matrixwise
 from jaxlab.core.partition import partition
 from jaxlab.optimizers import describe
 from jaxlab.sweep.cost import step_cost
@@ -59,6 +61,38 @@ def test_a_factored_state_is_that_of_its_leaf():
     found = describe(optimizers.adafactor(0.1), {"kernel": jnp.zeros((256, 512)), "bias": jnp.zeros(512)})
     # What a leaf has no use for is kept as a single number.
     assert bytes_by_leaf(found) == {"bias": 4 * (512 + 2), "kernel": 4 * (256 + 512 + 1)}
+
+
+def test_blocks_of_low_bit_state_are_those_of_their_leaf():
+    found = describe(optimizers.adam(0.1, state_dtype="int8"), {"kernel": jnp.zeros((64, 64)), "bias": jnp.zeros(64)})
+    # A byte for each value, and one for the scale of each 32.
+    assert bytes_by_leaf(found) == {"bias": 2 * (64 + 2), "kernel": 2 * (64 * 64 + 64 * 2)}
+    assert found.shared_bytes == 12
+
+
+class Factors(NamedTuple):
+    """Of a matrix two: one for its rows, one for its columns."""
+
+    left: Any
+    right: Any
+
+
+@pytest.mark.parametrize("block_size", [None, 4, 3])
+def test_stacks_of_matrices_are_shared_out(block_size):
+    def slots(shape):
+        left, right = (storage.Slot(jnp.zeros((n, n)), axes=None) for n in shape.shape)
+        return Factors(left, right)
+
+    shapes = {"a/kernel": (4, 6), "b/kernel": (4, 6), "blocks/kernel": (3, 4, 4), "small": (2, 2)}
+    params = {name: jnp.zeros(shape) for name, shape in shapes.items()}
+    tx = matrixwise(lambda m, s: (m.g, s), slots=slots, rules=[("blocks", "brc")], block_size=block_size)
+    found = describe(tx, params)
+    blocks = {None: [(4, 6)], 4: [(4, 4), (4, 2)], 3: [(3, 3), (3, 3), (1, 3), (1, 3)]}[block_size]
+    square = [(4, 4)] if block_size != 3 else [(3, 3), (3, 1), (1, 3), (1, 1)]
+    each = {"a/kernel": (1, blocks), "b/kernel": (1, blocks), "blocks/kernel": (3, square), "small": (1, [(2, 2)])}
+    wanted = {name: 4 * n * sum(r * r + c * c for r, c in sizes) for name, (n, sizes) in each.items()}
+    assert bytes_by_leaf(found) == wanted
+    assert found.shared_bytes == 4
 
 
 def test_state_of_the_whole_tree_belongs_to_no_leaf():

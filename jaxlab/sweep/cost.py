@@ -36,10 +36,8 @@ def step_cost(
     True
     """
     task = as_task(task)
-    policy = options.get("policy")
-    state = jax.eval_shape(
-        lambda key: init_run(task.init, build, hyperparams, key=key, policy=policy), jax.random.key(0)
-    )
+    start = {"policy": options.get("policy"), "rounding": options.get("rounding", "nearest")}
+    state = jax.eval_shape(lambda key: init_run(task.init, build, hyperparams, key=key, **start), jax.random.key(0))
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), task.data)
     return StepCost(
         flops=flops_of(jax.jit(step_fn(task.loss, build, **options)).lower(state, batch)),

@@ -18,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from jaxlab.core import hyper
+from jaxlab.modifiers import averages, evaluation_params
 from jaxlab.sweep import memory
 from jaxlab.train import data as examples_of
 from jaxlab.train.evaluate import BATCH, evaluate
@@ -58,7 +59,8 @@ class Program:
 
     def start(self) -> Any:
         """``(params, hyperparams, keys) -> states``, jitted."""
-        return _start(self.build, self.mesh, dict(self.options).get("policy"))
+        options = dict(self.options)
+        return _start(self.build, self.mesh, options.get("policy"), options.get("rounding", "nearest"))
 
     def advance(self) -> Any:
         """``(states, data, steps) -> (states, mean training loss)``, jitted; takes the states as its own.
@@ -68,11 +70,11 @@ class Program:
         return _advance(self)
 
     def validate(self) -> Any:
-        """``(parameters, keys, data) -> metrics`` on each member's validation examples, jitted."""
+        """``(to_evaluate(states), keys, data) -> metrics`` on each member's validation examples, jitted."""
         return _validate(self.loss, self.mesh, self.width, self.training)
 
     def score(self, pool: int) -> Any:
-        """``(parameters, test) -> metrics``, jitted; ``pool`` is how many examples the pool has."""
+        """``(to_evaluate(states), test) -> metrics``, jitted; ``pool`` is how many examples the pool has."""
         return _score(self.loss, self.mesh, self.width, pool - self.training)
 
 
@@ -106,7 +108,7 @@ def compile_pieces(program: Program, places: int, beginning: Beginning, data: Py
     _, states = shapes(program, places, beginning)
     data, steps = _placed(program, data, SHARED), _placed(program, np.int32(0), SHARED)
     advance = clock.compile(program.advance(), states, data, steps)
-    validate = clock.compile(program.validate(), states.params, states.key, data)
+    validate = clock.compile(program.validate(), to_evaluate(states), states.key, data)
     # States and data stay where they are when members are validated.
     resident, stretch = memory.of_program(advance)
     return Pieces(advance, validate, resident + max(stretch, memory.of_program(validate)[1]))
@@ -129,6 +131,11 @@ def shapes(program: Program, places: int, beginning: Beginning) -> tuple[Beginni
 def _placed(program: Program, tree: Any, spec: Any) -> Any:
     sharding = NamedSharding(program.mesh, spec)
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
+
+
+def to_evaluate(states: TrainState) -> tuple[PyTree, PyTree]:
+    """What an evaluation reads of members: the averages that their optimizers keep, if any, and their parameters."""
+    return averages(states.opt_state), states.params
 
 
 def put(mesh: Mesh, tree: PyTree, specs: Any) -> PyTree[Array]:
@@ -189,9 +196,9 @@ def _start_of_some(init: Callable[..., Any], size: int) -> Any:
 
 
 @functools.lru_cache(maxsize=64)
-def _start(build: Build, mesh: Mesh, policy: Any) -> Any:
+def _start(build: Build, mesh: Mesh, policy: Any, rounding: str) -> Any:
     def one(params: PyTree, hyperparams: PyTree, key: Array) -> TrainState:
-        return init_state(params, build, hyperparams, key=key, policy=policy)
+        return init_state(params, build, hyperparams, key=key, policy=policy, rounding=rounding)
 
     return jax.jit(_spread(mesh, jax.vmap(one, out_axes=AXES), (MEMBER, MEMBER, MEMBER), STATES))
 
@@ -221,24 +228,25 @@ def _advance(program: Program) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _validate(loss: Callable[..., Any], mesh: Mesh, width: int | None, training: int) -> Any:
-    def validate(params: PyTree, keys: Array, data: PyTree) -> dict[str, Array]:
-        def member(one: tuple[PyTree, Array]) -> dict[str, Array]:
+    def validate(seen: tuple[PyTree, PyTree], keys: Array, data: PyTree) -> dict[str, Array]:
+        def member(one: tuple[tuple[PyTree, PyTree], Array]) -> dict[str, Array]:
             chosen = validation_indices(one[1], pool=examples_of.count(data), training=training)
-            return evaluate(loss, one[0], data, chosen)
+            return evaluate(loss, evaluation_params(*one[0]), data, chosen)
 
-        return _each(member, width, (params, keys))
+        return _each(member, width, (seen, keys))
 
     return jax.jit(_spread(mesh, validate, (MEMBER, MEMBER, SHARED), MEMBER))
 
 
 @functools.lru_cache(maxsize=64)
 def _score(loss: Callable[..., Any], mesh: Mesh, width: int | None, validation: int) -> Any:
-    def score(params: PyTree, test: PyTree) -> dict[str, Array]:
+    def score(seen: tuple[PyTree, PyTree], test: PyTree) -> dict[str, Array]:
         # No more examples at a time than validation took: so many are known to fit the memory.
-        members = jax.tree.leaves(params)[0].shape[0]
+        members = jax.tree.leaves(seen)[0].shape[0]
         examples = min(BATCH, validation) * (width or members)
         turns = -(-members * min(BATCH, examples_of.count(test)) // examples)
-        return _each(lambda member: evaluate(loss, member, test), max(1, -(-members // turns)), params)
+        width_now = max(1, -(-members // turns))
+        return _each(lambda member: evaluate(loss, evaluation_params(*member), test), width_now, seen)
 
     return jax.jit(_spread(mesh, score, (MEMBER, SHARED), MEMBER))
 

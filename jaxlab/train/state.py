@@ -14,6 +14,9 @@ from jaxlab.precision.policy import Policy, as_policy
 Build = Callable[[Any], optax.GradientTransformation]
 """Hyperparameters (a pytree of scalars, traced) to transform: the static half of a recipe."""
 
+ROUNDINGS = ("nearest", "stochastic", "kahan")
+"""How float32 results become parameters of lower precision."""
+
 
 class Ema(NamedTuple):
     """An exponential moving average of the parameters, in float32, and its decay."""
@@ -32,8 +35,12 @@ class TrainState(NamedTuple):
       opt_state: the optimizer's.
       hyperparams: the recipe's numbers; :func:`set_hyperparams` changes them, and nothing is compiled again.
       key: the run's key; a step's key is this one folded with ``step``.
-      ema: averaged parameters, or None.
+      ema: averaged parameters, or None. The step keeps them beside whatever optimizer;
+        :func:`~jaxlab.modifiers.ema` keeps its own in ``opt_state``, where populations and parts of a tree have them,
+        too. Evaluate :func:`~jaxlab.train.params_to_evaluate` of the state: it knows both.
       skipped: steps whose loss, gradient or update was not finite, and which changed nothing else.
+      compensation: with Kahan rounding a tree like the parameters: what those below float32 could not hold, in
+        their dtype, None for the others; without it None.
     """
 
     step: Int32[Array, ""]
@@ -44,6 +51,7 @@ class TrainState(NamedTuple):
     key: Key[Array, ""]
     ema: Ema | None
     skipped: Int32[Array, ""]
+    compensation: PyTree | None = None
 
 
 def init_state(
@@ -55,6 +63,7 @@ def init_state(
     policy: Policy | str | None = None,
     model_state: PyTree[Array] = (),
     ema_decay: hyper.Scalar | None = None,
+    rounding: str = "nearest",
 ) -> TrainState:
     """The state before the first step.
 
@@ -69,12 +78,14 @@ def init_state(
       policy: dtypes; its ``param`` is applied here.
       model_state: initial batch statistics and the like.
       ema_decay: keep an average of the parameters with this decay, in [0, 1).
+      rounding: the step's (see :func:`~jaxlab.train.step.make_train_step`): ``"kahan"`` has a memory.
 
     Raises:
       TypeError: a hyperparameter that is no number; a key that is no typed key.
       ValueError: whatever ``build`` refuses.
 
-    State: the parameters, the optimizer's state, 4 bytes for each parameter with ``ema_decay``.
+    State: the parameters, the optimizer's state, 4 bytes for each parameter with ``ema_decay``, 2 for each bfloat16
+    or float16 parameter with ``rounding="kahan"``.
 
     >>> import jaxlab
     >>> build = lambda h: jaxlab.optimizers.adam(h["learning_rate"])
@@ -84,6 +95,7 @@ def init_state(
     """
     if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise TypeError(f"key = {key!r}: accepted is a typed key, jax.random.key(seed)")
+    hyper.one_of("rounding", rounding, ROUNDINGS)
     params = as_policy(policy).cast_params(params)
     ema = None
     if ema_decay is not None:
@@ -100,8 +112,14 @@ def init_state(
         key=key,
         ema=ema,
         skipped=jnp.zeros((), jnp.int32),
+        compensation=_nothing_lost(params) if rounding == "kahan" else None,
     )
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
+
+
+def _nothing_lost(params: PyTree) -> PyTree:
+    full = jnp.finfo(jnp.float32).bits
+    return jax.tree.map(lambda p: jnp.zeros_like(p) if jnp.finfo(p.dtype).bits < full else None, params)
 
 
 def set_hyperparams(state: TrainState, build: Build, hyperparams: PyTree) -> TrainState:

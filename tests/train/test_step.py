@@ -9,8 +9,10 @@ import pytest
 import jaxlab
 from jaxlab.precision import Policy
 from jaxlab.train import init_state, make_train_step
+from jaxlab.train.step import apply_compensated
 
 KEY = jax.random.key(0)
+BF16 = jnp.dtype(jnp.bfloat16)
 
 
 def quadratic(params, batch, key):
@@ -251,15 +253,16 @@ def test_bfloat16_policy_keeps_float32_parameters_and_computes_in_bfloat16(param
     assert state.params["w"].dtype == metrics["loss"].dtype == metrics["mae"].dtype == jnp.float32
 
 
-def test_stochastic_rounding_lets_small_steps_arrive():
+def test_stochastic_rounding_and_compensation_let_small_steps_arrive():
     """bfloat16 parameters at 1 with steps of 1/1024, an eighth of their spacing."""
 
     def loss(params, batch, key):
         return jnp.sum(params) * batch, {}
 
     ends = {}
-    for rounding in ("nearest", "stochastic"):
-        state = init_state(jnp.ones(4096, jnp.bfloat16), sgd, {"learning_rate": 1 / 1024}, key=KEY)
+    for rounding in ("nearest", "stochastic", "kahan"):
+        params = jnp.ones(4096, jnp.bfloat16)
+        state = init_state(params, sgd, {"learning_rate": 1 / 1024}, key=KEY, rounding=rounding)
         step = make_train_step(loss, sgd, rounding=rounding)
         for _ in range(64):
             state, _ = step(state, jnp.float32(-1.0))
@@ -267,6 +270,53 @@ def test_stochastic_rounding_lets_small_steps_arrive():
         ends[rounding] = float(jnp.mean(state.params.astype(jnp.float32)))
     assert ends["nearest"] == 1.0
     assert ends["stochastic"] == pytest.approx(1 + 64 / 1024, abs=2e-3)
+    assert ends["kahan"] == 1 + 64 / 1024
+
+
+def test_compensated_parameters_stay_within_half_a_place_of_the_sum():
+    """Of 300 random steps, each below a bfloat16's spacing; float32 parameters beside them carry nothing."""
+    rng = np.random.default_rng(0)
+    steps = (1e-3 * rng.standard_normal((300, 64))).astype(np.float32)
+    start = {"low": jnp.ones(64, jnp.bfloat16), "half": jnp.ones(64, jnp.float16), "full": jnp.ones(64)}
+    state = init_state(start, sgd, {"learning_rate": 1.0}, key=KEY, rounding="kahan")
+    assert jax.tree.map(lambda c: c.dtype, state.compensation) == {"low": BF16, "half": jnp.float16, "full": None}
+
+    def run(params, lost):
+        def one(carry, u):
+            return apply_compensated(carry[0], dict.fromkeys(start, u), carry[1]), None
+
+        return jax.lax.scan(one, (params, lost), steps)[0]
+
+    params, lost = jax.jit(run)(state.params, state.compensation)
+    exact = 1 + steps.astype(np.float64).sum(0)
+    kept = np.asarray(params["low"], np.float64)
+    assert np.abs(kept - exact).max() <= 2.0**-8 * 1.05
+    # What waits makes up for it, to the rounding of 300 bfloat16 remainders of at most 2^-8.
+    assert np.abs(kept + np.asarray(lost["low"], np.float64) - exact).max() < 300**0.5 * 2.0**-17 * 5
+    np.testing.assert_allclose(params["full"], exact, rtol=1e-5)
+    assert lost["full"] is None
+
+
+def test_a_skipped_step_changes_no_compensation():
+    def loss(params, batch, key):
+        return jnp.sum(params.astype(jnp.float32)) * batch, {}
+
+    state = init_state(jnp.ones(8, jnp.bfloat16), sgd, {"learning_rate": 1e-3}, key=KEY, rounding="kahan")
+    step = make_train_step(loss, sgd, rounding="kahan")
+    state, _ = step(state, jnp.float32(1))
+    before = np.asarray(state.compensation, np.float32)
+    assert np.all(before == np.float32(jnp.bfloat16(-1e-3)))
+    state, _ = step(state, jnp.float32(np.nan))
+    np.testing.assert_array_equal(np.asarray(state.compensation, np.float32), before)
+    assert int(state.skipped) == 1
+
+
+def test_a_state_made_for_another_rounding_is_refused(params, batch):
+    state = init_state(params, sgd, {"learning_rate": 0.1}, key=KEY)
+    with pytest.raises(ValueError, match=r"init_state\(..., rounding='kahan'\)"):
+        make_train_step(quadratic, sgd, rounding="kahan")(state, batch)
+    with pytest.raises(ValueError, match="rounding = 'kahn': unknown, did you mean 'kahan'"):
+        init_state(params, sgd, {"learning_rate": 0.1}, key=KEY, rounding="kahn")
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,26 @@ Each optimizer ``x(learning_rate, ...)`` is its direction ``scale_by_x(...)``, w
 what is known of one.
 """
 
+from jaxlab.optimizers.adabelief import adabelief, scale_by_adabelief
 from jaxlab.optimizers.adadelta import adadelta, scale_by_adadelta
 from jaxlab.optimizers.adafactor import adafactor, scale_by_adafactor
 from jaxlab.optimizers.adagrad import adagrad, scale_by_adagrad
 from jaxlab.optimizers.adam import adam, scale_by_adam
 from jaxlab.optimizers.adamax import adamax, scale_by_adamax
 from jaxlab.optimizers.adamw import adamw
+from jaxlab.optimizers.adan import adan, scale_by_adan
+from jaxlab.optimizers.ademamix import ademamix, scale_by_ademamix
+from jaxlab.optimizers.adopt import adopt, scale_by_adopt
 from jaxlab.optimizers.amsgrad import amsgrad, scale_by_amsgrad
 from jaxlab.optimizers.describe import Description, describe
 from jaxlab.optimizers.gauss_newton import gauss_newton, scale_by_gauss_newton
+from jaxlab.optimizers.lamb import lamb, scale_by_trust_ratio
+from jaxlab.optimizers.laprop import laprop, scale_by_laprop
+from jaxlab.optimizers.lars import lars, scale_by_lars
 from jaxlab.optimizers.lbfgs import lbfgs, scale_by_lbfgs
 from jaxlab.optimizers.line_search import with_line_search
 from jaxlab.optimizers.lion import lion, scale_by_lion
+from jaxlab.optimizers.mars import mars, scale_by_mars
 from jaxlab.optimizers.momentum import momentum, nesterov, scale_by_momentum
 from jaxlab.optimizers.nadam import nadam, scale_by_nadam
 from jaxlab.optimizers.newton import newton, scale_by_newton
@@ -26,26 +34,37 @@ from jaxlab.optimizers.recipe_file import load_about, load_recipe, save_recipe
 from jaxlab.optimizers.registry import OptimizerInfo, get, names
 from jaxlab.optimizers.rmsprop import rmsprop, scale_by_rms
 from jaxlab.optimizers.sgd import gradient_descent, sgd
+from jaxlab.optimizers.sign_descent import scale_by_sign, sign_descent
+from jaxlab.optimizers.sm3 import scale_by_sm3, sm3
+from jaxlab.optimizers.yogi import scale_by_yogi, yogi
 
 __all__ = [
     "Description",
     "OptimizerInfo",
     "Recipe",
+    "adabelief",
     "adadelta",
     "adafactor",
     "adagrad",
     "adam",
     "adamax",
     "adamw",
+    "adan",
+    "ademamix",
+    "adopt",
     "amsgrad",
     "describe",
     "gauss_newton",
     "get",
     "gradient_descent",
+    "lamb",
+    "laprop",
+    "lars",
     "lbfgs",
     "lion",
     "load_about",
     "load_recipe",
+    "mars",
     "momentum",
     "nadam",
     "names",
@@ -54,20 +73,34 @@ __all__ = [
     "radam",
     "rmsprop",
     "save_recipe",
+    "scale_by_adabelief",
     "scale_by_adadelta",
     "scale_by_adafactor",
     "scale_by_adagrad",
     "scale_by_adam",
     "scale_by_adamax",
+    "scale_by_adan",
+    "scale_by_ademamix",
+    "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_gauss_newton",
+    "scale_by_laprop",
+    "scale_by_lars",
     "scale_by_lbfgs",
     "scale_by_lion",
+    "scale_by_mars",
     "scale_by_momentum",
     "scale_by_nadam",
     "scale_by_newton",
     "scale_by_radam",
     "scale_by_rms",
+    "scale_by_sign",
+    "scale_by_sm3",
+    "scale_by_trust_ratio",
+    "scale_by_yogi",
     "sgd",
+    "sign_descent",
+    "sm3",
     "with_line_search",
+    "yogi",
 ]

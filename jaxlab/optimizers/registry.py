@@ -1,23 +1,34 @@
 """Every optimizer by name."""
 
 from jaxlab.core import hyper
+from jaxlab.optimizers.adabelief import ADABELIEF
 from jaxlab.optimizers.adadelta import ADADELTA
 from jaxlab.optimizers.adafactor import ADAFACTOR
 from jaxlab.optimizers.adagrad import ADAGRAD
 from jaxlab.optimizers.adam import ADAM
 from jaxlab.optimizers.adamax import ADAMAX
 from jaxlab.optimizers.adamw import ADAMW
+from jaxlab.optimizers.adan import ADAN
+from jaxlab.optimizers.ademamix import ADEMAMIX
+from jaxlab.optimizers.adopt import ADOPT
 from jaxlab.optimizers.amsgrad import AMSGRAD
 from jaxlab.optimizers.gauss_newton import GAUSS_NEWTON
 from jaxlab.optimizers.info import OptimizerInfo
+from jaxlab.optimizers.lamb import LAMB
+from jaxlab.optimizers.laprop import LAPROP
+from jaxlab.optimizers.lars import LARS
 from jaxlab.optimizers.lbfgs import LBFGS
 from jaxlab.optimizers.lion import LION
+from jaxlab.optimizers.mars import MARS
 from jaxlab.optimizers.momentum import MOMENTUM, NESTEROV
 from jaxlab.optimizers.nadam import NADAM
 from jaxlab.optimizers.newton import NEWTON
 from jaxlab.optimizers.radam import RADAM
 from jaxlab.optimizers.rmsprop import RMSPROP
 from jaxlab.optimizers.sgd import GRADIENT_DESCENT, SGD
+from jaxlab.optimizers.sign_descent import SIGN_DESCENT
+from jaxlab.optimizers.sm3 import SM3
+from jaxlab.optimizers.yogi import YOGI
 
 _OPTIMIZERS = {
     info.name: info
@@ -37,6 +48,17 @@ _OPTIMIZERS = {
         ADAFACTOR,
         ADAMW,
         LION,
+        ADABELIEF,
+        YOGI,
+        LAPROP,
+        ADOPT,
+        ADAN,
+        ADEMAMIX,
+        MARS,
+        LAMB,
+        LARS,
+        SIGN_DESCENT,
+        SM3,
         NEWTON,
         GAUSS_NEWTON,
         LBFGS,

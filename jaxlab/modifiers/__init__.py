@@ -18,6 +18,7 @@ from jaxlab.modifiers.graft import graft
 from jaxlab.modifiers.groups import groups
 from jaxlab.modifiers.layer_wise_decay import layer_wise_decay
 from jaxlab.modifiers.lookahead import lookahead
+from jaxlab.modifiers.mup import mup, mup_init, roles_of, scale_by_width
 from jaxlab.modifiers.noise_scale import track_noise_scale, tracked_noise_scale
 from jaxlab.modifiers.private import epsilon, private
 from jaxlab.modifiers.registry import ModifierInfo, get, names
@@ -47,9 +48,13 @@ __all__ = [
     "groups",
     "layer_wise_decay",
     "lookahead",
+    "mup",
+    "mup_init",
     "names",
     "private",
+    "roles_of",
     "sam",
+    "scale_by_width",
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_sgd",

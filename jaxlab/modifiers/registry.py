@@ -16,6 +16,7 @@ from jaxlab.modifiers.groups import GROUPS
 from jaxlab.modifiers.info import ModifierInfo
 from jaxlab.modifiers.layer_wise_decay import LAYER_WISE_DECAY
 from jaxlab.modifiers.lookahead import LOOKAHEAD
+from jaxlab.modifiers.mup import MUP
 from jaxlab.modifiers.noise_scale import TRACK_NOISE_SCALE
 from jaxlab.modifiers.private import PRIVATE
 from jaxlab.modifiers.sam import SAM
@@ -37,6 +38,7 @@ _MODIFIERS = {
         CAUTIOUS_DECAY,
         DECAY_TO_INIT,
         LAYER_WISE_DECAY,
+        MUP,
         GRAFT,
         SKIP_NONFINITE,
         SKIP_SPIKES,

@@ -40,3 +40,17 @@ def x64():
     jax.config.update("jax_enable_x64", True)
     yield
     jax.config.update("jax_enable_x64", False)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many pairs of a modifier and an optimizer were trained, and how many left out for which reason."""
+    reports = {
+        outcome: [r for r in terminalreporter.stats.get(outcome, ()) if "::test_every_pair_trains[" in r.nodeid]
+        for outcome in ("passed", "failed", "skipped")
+    }
+    if any(reports.values()):
+        counts = ", ".join(f"{len(found)} {outcome}" for outcome, found in reports.items())
+        terminalreporter.write_line(f"modifiers around optimizers: {counts}")
+        reasons = [report.longrepr[2] for report in reports["skipped"]]
+        for reason in sorted(set(reasons)):
+            terminalreporter.write_line(f"  {reasons.count(reason)} {reason}")

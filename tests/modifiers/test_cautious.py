@@ -15,13 +15,11 @@ def test_layers_of_a_stack_have_means_of_their_own():
     second = jnp.array([[-3.0, -3.0, -3.0, -0.5], [-0.5, -0.5, -0.5, -0.5]])
 
     def last(tx, gradients):
-        state = tx.init(jnp.zeros_like(gradients[0]))
-        for g in gradients:
-            updates, state = tx.update(g, state)
-        return updates
+        _, state = tx.update(gradients[0], tx.init(gradients[0]))
+        return tx.update(gradients[1], state)[0]
 
-    stacked = last(modifiers.cautious(turn, layer_axes=1), [first, second])
-    alone = [last(modifiers.cautious(turn), [first[i], second[i]]) for i in range(2)]
+    stacked = last(modifiers.cautious(turn, layer_axes=1), (first, second))
+    alone = [last(modifiers.cautious(turn), (first[i], second[i])) for i in range(2)]
     np.testing.assert_array_equal(stacked, jnp.stack(alone))
     # Three of four go on in the first layer, stretched by 4 / 3; none in the second.
     np.testing.assert_allclose(stacked[0], [8 / 3, 8 / 3, 8 / 3, 0], rtol=1e-6)

@@ -37,7 +37,7 @@ def distance(tx, transcription, **extra) -> float:
         for name, step in steps.items():
             assert step.dtype == jnp.float32
             off = np.linalg.norm(np.float64(step) - wanted[name])
-            worst = max(worst, off / max(np.linalg.norm(wanted[name]), 1e-30))
+            worst = max(worst, float(off / max(np.linalg.norm(wanted[name]), 1e-30)))
         # Both go on from the same point: agreement is that of single steps.
         exact = {name: np.float64(np.float32(exact[name] + wanted[name])) for name in exact}
     return worst

@@ -27,7 +27,7 @@ from jaxlab import report, schedules, tasks, verdict
 from jaxlab.core import hyper
 from jaxlab.optimizers import Recipe, load_about, load_recipe, save_recipe
 from jaxlab.precision import as_policy
-from jaxlab.train import Checkpoints, TrainState, evaluate, init_run, make_run
+from jaxlab.train import Checkpoints, TrainState, evaluate, init_run, make_run, params_to_evaluate
 from jaxlab.train.data import check_length, count, split_sizes
 from jaxlab.train.evaluate import diverged
 from jaxlab.train.run import validation_indices
@@ -156,7 +156,7 @@ def run(plan: Plan) -> None:
             policy=config.precision,
         )
     )
-    validate = jax.jit(lambda state, data: evaluate(task.loss, state.params, data, held_out(task, state)))
+    validate = jax.jit(lambda state, data: evaluate(task.loss, params_to_evaluate(state), data, held_out(task, state)))
     state = init_run(
         task.init, plan.recipe.build, plan.hyperparams, key=jax.random.key(config.seed), policy=config.precision
     )
@@ -182,7 +182,8 @@ def run(plan: Plan) -> None:
             )
             spent = {"compiling": clock.compiling, "running": clock.running}
             checkpoints.save(int(state.step), state, note=spent)
-    scores = clock.run(jax.jit(lambda params, test: evaluate(task.loss, params, test)), state.params, test)
+    score = jax.jit(lambda state, test: evaluate(task.loss, params_to_evaluate(state), test))
+    scores = clock.run(score, state, test)
     results = summarize(plan, log.records, {name: float(value) for name, value in scores.items()}, clock)
     console.print(f"[bold]{results['verdict']}[/]")
     console.print(f"{report.write(results, plan.out)} ({results['seconds']['total']:.0f} s)")

@@ -7,7 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxlab.sweep.program import MEMBER, SHARED, STATES, Beginning, Pieces, Program, compile_pieces, put, shapes
+from jaxlab.sweep.program import (
+    MEMBER,
+    SHARED,
+    STATES,
+    Beginning,
+    Pieces,
+    Program,
+    compile_pieces,
+    put,
+    shapes,
+    to_evaluate,
+)
 from jaxlab.train import data as examples_of
 from jaxlab.train.state import TrainState
 from jaxlab.train.stopwatch import Stopwatch
@@ -79,7 +90,7 @@ class Crew:
         for group in self.groups:
             states = self._held if self._held is not None else self._seated(group)
             states, loss = self.clock.call(pieces.advance, states, self.data, np.int32(steps))
-            metrics = self.clock.call(pieces.validate, states.params, states.key, self.data)
+            metrics = self.clock.call(pieces.validate, to_evaluate(states), states.key, self.data)
             seen.append(Seen(group, *_first(len(group), (loss, metrics, states.skipped))))
             if turns:
                 self._write(group, states)
@@ -95,7 +106,7 @@ class Crew:
         test, scores = put(self.program.mesh, test, SHARED), {}
         for group in self.groups:
             states = self._held if self._held is not None else self._seated(group)
-            metrics = self.clock.run(score, states.params, test)
+            metrics = self.clock.run(score, to_evaluate(states), test)
             for name, value in _first(len(group), metrics).items():
                 scores.setdefault(name, np.full(self.live.shape, np.nan, value.dtype))[group] = value
             del states, metrics

@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from jaxlab.core.noise_scale import NoiseScale, noise_scale, noise_scale_of_two
-from jaxlab.train.evaluate import evaluate
+from jaxlab.train.evaluate import evaluate, params_to_evaluate
 from jaxlab.train.loop import fit
 from jaxlab.train.run import init_run, make_run
 from jaxlab.train.state import Ema, TrainState, init_state, set_hyperparams
@@ -27,6 +27,7 @@ __all__ = [
     "make_train_step",
     "noise_scale",
     "noise_scale_of_two",
+    "params_to_evaluate",
     "set_hyperparams",
     "step_fn",
 ]

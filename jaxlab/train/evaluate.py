@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Int32, PyTree
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, tree
+from jaxlab.modifiers import evaluation_params
 from jaxlab.train import data as examples_of
+from jaxlab.train.state import TrainState
 
 BATCH = 1_000
 
@@ -31,6 +33,17 @@ def diverged(
     [False, True, True]
     """
     return ~np.isfinite(loss) | (2 * np.asarray(skipped) > steps)
+
+
+def params_to_evaluate(state: TrainState) -> PyTree[Array]:
+    """The parameters that a run is evaluated with, in the dtypes of those that it trains.
+
+    The average that the training step keeps, where it was asked to (``ema_decay``); else what
+    :func:`~jaxlab.modifiers.evaluation_params` finds in the optimizer's state; else the parameters.
+    """
+    if state.ema is not None:
+        return tree.cast_like(state.ema.params, state.params)
+    return evaluation_params(state.opt_state, state.params)
 
 
 def evaluate(

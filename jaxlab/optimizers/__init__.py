@@ -26,8 +26,10 @@ from jaxlab.optimizers.line_search import with_line_search
 from jaxlab.optimizers.lion import lion, scale_by_lion
 from jaxlab.optimizers.mars import mars, scale_by_mars
 from jaxlab.optimizers.momentum import momentum, nesterov, scale_by_momentum
+from jaxlab.optimizers.muon import muon, scale_by_muon
 from jaxlab.optimizers.nadam import nadam, scale_by_nadam
 from jaxlab.optimizers.newton import newton, scale_by_newton
+from jaxlab.optimizers.normuon import normuon, scale_by_normuon
 from jaxlab.optimizers.radam import radam, scale_by_radam
 from jaxlab.optimizers.recipe import Recipe
 from jaxlab.optimizers.recipe_file import load_about, load_recipe, save_recipe
@@ -66,10 +68,12 @@ __all__ = [
     "load_recipe",
     "mars",
     "momentum",
+    "muon",
     "nadam",
     "names",
     "nesterov",
     "newton",
+    "normuon",
     "radam",
     "rmsprop",
     "save_recipe",
@@ -90,8 +94,10 @@ __all__ = [
     "scale_by_lion",
     "scale_by_mars",
     "scale_by_momentum",
+    "scale_by_muon",
     "scale_by_nadam",
     "scale_by_newton",
+    "scale_by_normuon",
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_sign",

@@ -2,7 +2,7 @@
 
 import optax
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, tree
 from jaxlab.core.layouts import MATRICES, OTHERS, Layouts, labels_of
 from jaxlab.core.partition import partition
 from jaxlab.optimizers.adam import adam
@@ -25,38 +25,48 @@ def with_fallback(
     weight_decay: hyper.Scalar,
     layouts: Layouts,
     state_dtype: str,
+    decay_mask: tree.Mask = None,
 ) -> optax.GradientTransformationExtraArgs:
     """An optimizer of matrices, and for all other leaves the fallback.
 
     Args:
       matrices: the whole optimizer of matrices, its learning rate included.
       fallback: for biases, scales, embeddings, heads: one of :data:`FALLBACKS`, a transform, or None to freeze them.
-      learning_rate: the fallback's, where it is one by name.
+      learning_rate: the fallback's, where it is one by name; ``fallback_learning_rate`` to the user.
       weight_decay: likewise, where it has one.
       layouts: which leaves are matrices.
       state_dtype: how the fallback by name stores its state.
+      decay_mask: which of its leaves decay.
 
     Returns:
       A partition; its state's ``routes`` say which leaf goes where.
 
     Raises:
-      ValueError: an unknown fallback.
+      ValueError: an unknown fallback, a learning rate outside its range.
+      TypeError: a learning rate that is none.
     """
-    return partition(
-        {MATRICES: matrices, OTHERS: _named(fallback, learning_rate, weight_decay, state_dtype)}, labels_of(layouts)
-    )
+    if not isinstance(learning_rate, optax.GradientTransformation):
+        learning_rate = hyper.number_or_schedule("fallback_learning_rate", learning_rate, "[0, inf)")
+    others = _named(fallback, learning_rate, weight_decay, state_dtype, decay_mask)
+    return partition({MATRICES: matrices, OTHERS: others}, labels_of(layouts))
 
 
 def _named(
-    fallback: Fallback, learning_rate: LearningRate, weight_decay: hyper.Scalar, state_dtype: str
+    fallback: Fallback,
+    learning_rate: LearningRate,
+    weight_decay: hyper.Scalar,
+    state_dtype: str,
+    decay_mask: tree.Mask,
 ) -> optax.GradientTransformation | None:
     if fallback is None or isinstance(fallback, optax.GradientTransformation):
         return fallback
     match hyper.one_of("fallback", fallback, FALLBACKS):
         case "adamw":
-            return adamw(learning_rate, b2=0.95, weight_decay=weight_decay, state_dtype=state_dtype)
+            return adamw(
+                learning_rate, b2=0.95, weight_decay=weight_decay, decay_mask=decay_mask, state_dtype=state_dtype
+            )
         case "lion":
-            return lion(learning_rate, weight_decay=weight_decay, state_dtype=state_dtype)
+            return lion(learning_rate, weight_decay=weight_decay, decay_mask=decay_mask, state_dtype=state_dtype)
         case "adam":
             return adam(learning_rate, b2=0.95, state_dtype=state_dtype)
         case _:

@@ -18,6 +18,7 @@ STATIC = frozenset(
     {
         *("nesterov", "centered", "decay_mask", "relative_step", "min_factored", "layer_axes", "state_dtype"),
         *("memory_size", "line_search"),
+        *("layouts", "fallback", "coefficients", "steps", "scaling", "compute_dtype"),
     }
 )
 """Parameters of the factories that are structure, never traced. All others are numbers."""

@@ -21,8 +21,10 @@ from jaxlab.optimizers.lbfgs import LBFGS
 from jaxlab.optimizers.lion import LION
 from jaxlab.optimizers.mars import MARS
 from jaxlab.optimizers.momentum import MOMENTUM, NESTEROV
+from jaxlab.optimizers.muon import MUON
 from jaxlab.optimizers.nadam import NADAM
 from jaxlab.optimizers.newton import NEWTON
+from jaxlab.optimizers.normuon import NORMUON
 from jaxlab.optimizers.radam import RADAM
 from jaxlab.optimizers.rmsprop import RMSPROP
 from jaxlab.optimizers.sgd import GRADIENT_DESCENT, SGD
@@ -48,6 +50,8 @@ _OPTIMIZERS = {
         ADAFACTOR,
         ADAMW,
         LION,
+        MUON,
+        NORMUON,
         ADABELIEF,
         YOGI,
         LAPROP,

@@ -12,3 +12,10 @@ ADAM: SearchSpace = {
 # Lengths that a line search tries first; 1 is the step these methods are made for.
 SECOND_ORDER: SearchSpace = {"learning_rate": LogUniform(1e-1, 1.0)}
 DAMPED: SearchSpace = {**SECOND_ORDER, "damping": LogUniform(1e-8, 1e-1)}
+# What is no matrix has a rate of its own.
+MUON: SearchSpace = {
+    "learning_rate": LogUniform(2.5e-3, 8e-2),
+    "momentum": OneMinusLog(0.9, 0.98),
+    "weight_decay": LogUniform(1e-2, 0.3),
+    "fallback_learning_rate": LogUniform(1e-3, 1e-2),
+}

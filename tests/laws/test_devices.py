@@ -5,6 +5,7 @@ noise, which every layout draws anew. Data-parallel, FSDP, tensor-parallel and m
 """
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from laws.subjects import COUPLED, FACTORED, PLAIN, ROUNDED, stand_trial
+from laws.subjects import COUPLED, FACTORED, PLAIN, ROUNDED, STACKED, stand_trial
+
+from jaxlab.core import placement
 
 every = stand_trial(PLAIN + ROUNDED + FACTORED)
 
@@ -62,7 +65,7 @@ def _train(subject, mesh: Mesh) -> tuple[dict, object]:
 
     # On automatic axes XLA may lay out as it likes what all leaves have a part in, unless it is told, as a training
     # step tells it.
-    coupled = subject.name.split("-")[0] in COUPLED
+    coupled = subject.name.split("-")[0] in (*COUPLED, *STACKED)
     places = jax.tree.map(lambda p: p.sharding, params) if coupled else None
 
     @functools.partial(jax.jit, out_shardings=(places, None))
@@ -79,10 +82,15 @@ def _train(subject, mesh: Mesh) -> tuple[dict, object]:
 def _assert_state_follows(state, params) -> None:
     """Every axis of the state lies where the parameter's axis of that size lies: (8, 4), (8,) for rows, (4,).
 
-    An axis that the parameter has not, such as a memory of past steps, lies on every device whole.
+    An axis that the parameter has not, such as a memory of past steps, lies on every device whole. A stack of
+    matrices, under the matrices' shape such as 8x4, is spread over the mesh: each device has its share of them.
     """
+    mesh = params["bias"].sharding.mesh
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-        if leaf.ndim:
+        if any(re.fullmatch(r"\d+x\d+", str(getattr(key, "key", ""))) for key in path):
+            own = NamedSharding(mesh, P(placement.share(leaf.shape[0], mesh) or None))
+            assert leaf.sharding.is_equivalent_to(own, leaf.ndim), (path, leaf.sharding)
+        elif leaf.ndim:
             owner = params[path[-1].key]
             spec = (*owner.sharding.spec, None, None)
             axes = [spec[owner.shape.index(size)] if size in owner.shape else None for size in leaf.shape]

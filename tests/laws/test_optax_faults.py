@@ -205,7 +205,9 @@ def test_at_a_rate_of_zero_nothing_moves(name):
 @pytest.mark.parametrize("name", DECAYING)
 def test_decay_is_multiplied_by_the_rate(name):
     def decayed(rate):
-        return float(steps(optimizers.get(name).factory(rate, weight_decay=0.125), 4 * ONE, [0 * ONE])[0][0][0])
+        matrix = jnp.ones((1, 1))
+        tx = optimizers.get(name).factory(rate, weight_decay=0.125)
+        return float(steps(tx, 4 * matrix, [0 * matrix])[0][0][0, 0])
 
     assert decayed(0.5) == 2 * decayed(0.25) <= 0
 

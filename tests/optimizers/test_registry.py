@@ -63,6 +63,8 @@ STATE_BYTES = {
     "adafactor": 8 / 1024,
     "adamw": 8,
     "lion": 4,
+    "muon": 4,
+    "normuon": 4 + 4 / 1024,
     "adabelief": 8,
     "yogi": 8,
     "laprop": 8,

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from references import adaptive
+from references import adaptive, orthogonal
 from references import mutants as classic
 
 from jaxlab import optimizers
 
-FAMILIES = (classic, adaptive)
+FAMILIES = (classic, adaptive, orthogonal)
 """Modules with the REFERENCES, the SETTINGS to compare them at and the MUTANTS of some optimizers."""
 
 REFERENCES = {name: step for family in FAMILIES for name, step in family.REFERENCES.items()}

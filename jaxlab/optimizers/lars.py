@@ -74,13 +74,13 @@ def lars(
     layer_axes: LayerAxes = 0,
     state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
-    r"""LARS: :func:`scale_by_lars`, times the learning rate, summed with momentum.
+    r"""LARS: :func:`scale_by_lars`, summed with momentum, times the learning rate.
 
     .. math::
-        v_t = \mu v_{t-1} + \alpha_t d_t, \qquad \theta_t = \theta_{t-1} - v_t
+        v_t = \mu v_{t-1} + d_t, \qquad \theta_t = \theta_{t-1} - \alpha_t v_t
 
-    The learning rate is inside the velocity, as in the paper and in optax: a rate that falls brakes slowly. PyTorch's
-    versions, built on its SGD, have it outside, which is the same while it is constant.
+    The learning rate is outside the velocity, as in PyTorch's versions and in every momentum here: at a rate of zero
+    nothing moves. The paper and optax have it inside, which is the same while it is constant.
 
     Args:
       learning_rate: a number of at least 0, a schedule, or a loss-driven transform.
@@ -97,12 +97,12 @@ def lars(
 
     >>> tx, params = lars(0.5, weight_decay=0.0, trust_coefficient=0.5), jnp.array([0.0, 6.0])
     >>> tx.update(jnp.array([-2.0, 0.0]), tx.init(params), params)[0].round(4).tolist()
-    [1.5, 0.0]
+    [1.5, -0.0]
     """
     return chain(
         scale_by_lars(weight_decay, trust_coefficient, eps, decay_mask, layer_axes),
-        scale_by_learning_rate(learning_rate),
         scale_by_momentum(momentum, state_dtype=state_dtype),
+        scale_by_learning_rate(learning_rate),
     )
 
 

@@ -112,13 +112,13 @@ def lamb(g, p, state, t, *, learning_rate, b1=0.9, b2=0.999, eps=1e-6, weight_de
 
 
 def lars(g, p, state, t, *, learning_rate, momentum=0.9, weight_decay=1e-4, trust_coefficient=1e-3, eps=0.0):
-    """You et al. 2017, algorithm 1: v <- mu v + alpha lambda (g + w p); x <- x - v."""
+    """You et al. 2017, algorithm 1 with the rate outside the velocity, as PyTorch's versions have it."""
     ours, theirs = np.sqrt(np.sum(p**2)), np.sqrt(np.sum(g**2))
     ratio = 1.0
     if ours > 0 and theirs > 0:
         ratio = trust_coefficient * ours / (theirs + weight_decay * ours + eps)
-    v = momentum * state.get("v", 0.0) + learning_rate * ratio * (g + weight_decay * p)
-    return -v, {"v": v}
+    v = momentum * state.get("v", 0.0) + ratio * (g + weight_decay * p)
+    return -learning_rate * v, {"v": v}
 
 
 def sign_descent(g, p, state, t, *, learning_rate, momentum=None, weight_decay=0.0):
@@ -255,9 +255,7 @@ MUTANTS = {
         "eps inside the root": mutated(lamb, "(np.sqrt(v_hat) + eps)", "np.sqrt(v_hat + eps)"),
     },
     "lars": {
-        "rate outside the velocity": mutated(
-            lars, "+ learning_rate * ratio", "+ ratio", "return -v", "return -learning_rate * v"
-        ),
+        "rate inside the velocity": mutated(lars, "+ ratio *", "+ learning_rate * ratio *", "-learning_rate * v", "-v"),
         "norm of the sum": mutated(lars, "theirs + weight_decay * ours +", "np.linalg.norm(g + weight_decay * p) +"),
         "no decay": mutated(lars, "(g + weight_decay * p)", "g"),
         "decay outside the ratio": mutated(lars, "ratio * (g + weight_decay * p)", "(ratio * g + weight_decay * p)"),

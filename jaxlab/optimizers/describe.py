@@ -15,9 +15,6 @@ from jaxlab.core import hyper, tree
 from jaxlab.core.attribution import bytes_of_leaves, routes_of
 from jaxlab.core.cost import ProgramCost, program_cost
 
-CLOSURES = ("value_fn", "grad_fn", "hvp_fn", "residual_fn", "per_example_grad_fn")
-"""The extra arguments of ``update`` that are functions of the parameters."""
-
 
 class LeafEntry(NamedTuple):
     """One leaf: its name, shape and dtype, the transform it goes to, and the bytes of state that follow it."""
@@ -118,9 +115,8 @@ def describe(tx: optax.GradientTransformation, params: PyTree, **extra: Any) -> 
     Args:
       tx: any optax transform.
       params: arrays, or ``jax.ShapeDtypeStruct``s.
-      **extra: extra arguments of ``update``, arrays or functions. What is not given stands in: numbers and ``key`` as
-        arguments of the program, and for ``value_fn``, ``grad_fn``, ``hvp_fn``, ``residual_fn`` and
-        ``per_example_grad_fn`` the half squared distance from a point, whose cost is next to nothing.
+      **extra: extra arguments of ``update``, arrays or functions. For what is not given :func:`stand_ins` stand in,
+        and arguments of the program for ``value``, ``key`` and ``step``.
 
     Raises:
       TypeError: a ``tx`` that is no transform; a leaf without shape and dtype.
@@ -198,7 +194,14 @@ def _noted(name: str, function: Callable[..., Any], calls: dict[str, int]) -> Ca
 
 
 def stand_ins(grads: PyTree) -> dict[str, Callable[..., Any]]:
-    """Half the squared distance from minus the gradient, as a training step passes a loss."""
+    """The functions that a training step passes to ``update``, of a loss whose own cost is next to nothing.
+
+    Args:
+      grads: the loss is half the squared distance from minus these, so that at zero they are its gradient.
+
+    >>> sorted(stand_ins(jnp.ones(2)))[:3]
+    ['grad_fn', 'hvp_fn', 'per_example_grad_fn']
+    """
 
     def off(params: PyTree) -> PyTree:
         return jax.tree.map(jnp.add, tree.cast(params, hyper.arithmetic_dtype()), grads)
@@ -210,6 +213,7 @@ def stand_ins(grads: PyTree) -> dict[str, Callable[..., Any]]:
         "value_fn": value_fn,
         "grad_fn": lambda params: tree.cast_like(off(params), params),
         "hvp_fn": lambda params, vector: vector,
+        "sampled_grad_fn": lambda params, key: tree.cast_like(off(params), params),
         "residual_fn": lambda params: jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(off(params))]),
         "per_example_grad_fn": lambda params: jax.tree.map(
             lambda leaf: leaf[None], tree.cast_like(off(params), params)

@@ -16,7 +16,10 @@ from jaxlab.optimizers.adan import adan, scale_by_adan
 from jaxlab.optimizers.ademamix import ademamix, scale_by_ademamix
 from jaxlab.optimizers.adopt import adopt, scale_by_adopt
 from jaxlab.optimizers.amsgrad import amsgrad, scale_by_amsgrad
+from jaxlab.optimizers.dadapt_adam import dadapt_adam, scale_by_dadapt_adam
+from jaxlab.optimizers.dadapt_sgd import dadapt_sgd, scale_by_dadapt_sgd
 from jaxlab.optimizers.describe import Description, describe
+from jaxlab.optimizers.dog import dog, scale_by_dog
 from jaxlab.optimizers.gauss_newton import gauss_newton, scale_by_gauss_newton
 from jaxlab.optimizers.lamb import lamb, scale_by_trust_ratio
 from jaxlab.optimizers.laprop import laprop, scale_by_laprop
@@ -26,19 +29,23 @@ from jaxlab.optimizers.line_search import with_line_search
 from jaxlab.optimizers.lion import lion, scale_by_lion
 from jaxlab.optimizers.mars import mars, scale_by_mars
 from jaxlab.optimizers.momentum import momentum, nesterov, scale_by_momentum
+from jaxlab.optimizers.momo import momo, scale_by_momo
+from jaxlab.optimizers.momo_adam import momo_adam, scale_by_momo_adam
 from jaxlab.optimizers.muon import muon, scale_by_muon
 from jaxlab.optimizers.nadam import nadam, scale_by_nadam
 from jaxlab.optimizers.newton import newton, scale_by_newton
 from jaxlab.optimizers.normuon import normuon, scale_by_normuon
+from jaxlab.optimizers.prodigy import prodigy, scale_by_prodigy
 from jaxlab.optimizers.radam import radam, scale_by_radam
 from jaxlab.optimizers.recipe import Recipe
 from jaxlab.optimizers.recipe_file import load_about, load_recipe, save_recipe
-from jaxlab.optimizers.registry import OptimizerInfo, get, names
 from jaxlab.optimizers.rmsprop import rmsprop, scale_by_rms
 from jaxlab.optimizers.sgd import gradient_descent, sgd
 from jaxlab.optimizers.sign_descent import scale_by_sign, sign_descent
 from jaxlab.optimizers.sm3 import scale_by_sm3, sm3
 from jaxlab.optimizers.yogi import scale_by_yogi, yogi
+
+from jaxlab.optimizers.registry import OptimizerInfo, get, names
 
 __all__ = [
     "Description",
@@ -55,7 +62,10 @@ __all__ = [
     "ademamix",
     "adopt",
     "amsgrad",
+    "dadapt_adam",
+    "dadapt_sgd",
     "describe",
+    "dog",
     "gauss_newton",
     "get",
     "gradient_descent",
@@ -68,12 +78,15 @@ __all__ = [
     "load_recipe",
     "mars",
     "momentum",
+    "momo",
+    "momo_adam",
     "muon",
     "nadam",
     "names",
     "nesterov",
     "newton",
     "normuon",
+    "prodigy",
     "radam",
     "rmsprop",
     "save_recipe",
@@ -87,6 +100,9 @@ __all__ = [
     "scale_by_ademamix",
     "scale_by_adopt",
     "scale_by_amsgrad",
+    "scale_by_dadapt_adam",
+    "scale_by_dadapt_sgd",
+    "scale_by_dog",
     "scale_by_gauss_newton",
     "scale_by_laprop",
     "scale_by_lars",
@@ -94,10 +110,13 @@ __all__ = [
     "scale_by_lion",
     "scale_by_mars",
     "scale_by_momentum",
+    "scale_by_momo",
+    "scale_by_momo_adam",
     "scale_by_muon",
     "scale_by_nadam",
     "scale_by_newton",
     "scale_by_normuon",
+    "scale_by_prodigy",
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_sign",

@@ -19,6 +19,8 @@ STATIC = frozenset(
         *("nesterov", "centered", "decay_mask", "relative_step", "min_factored", "layer_axes", "state_dtype"),
         *("memory_size", "line_search"),
         *("layouts", "fallback", "coefficients", "steps", "scaling", "compute_dtype"),
+        *("use_bias_correction", "safeguard_warmup", "layerwise", "use_fstar"),
+        *("estimator", "update_every", "spatial_average"),
     }
 )
 """Parameters of the factories that are structure, never traced. All others are numbers."""

@@ -12,6 +12,9 @@ from jaxlab.optimizers.adan import ADAN
 from jaxlab.optimizers.ademamix import ADEMAMIX
 from jaxlab.optimizers.adopt import ADOPT
 from jaxlab.optimizers.amsgrad import AMSGRAD
+from jaxlab.optimizers.dadapt_adam import DADAPT_ADAM
+from jaxlab.optimizers.dadapt_sgd import DADAPT_SGD
+from jaxlab.optimizers.dog import DOG
 from jaxlab.optimizers.gauss_newton import GAUSS_NEWTON
 from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.optimizers.lamb import LAMB
@@ -21,10 +24,13 @@ from jaxlab.optimizers.lbfgs import LBFGS
 from jaxlab.optimizers.lion import LION
 from jaxlab.optimizers.mars import MARS
 from jaxlab.optimizers.momentum import MOMENTUM, NESTEROV
+from jaxlab.optimizers.momo import MOMO
+from jaxlab.optimizers.momo_adam import MOMO_ADAM
 from jaxlab.optimizers.muon import MUON
 from jaxlab.optimizers.nadam import NADAM
 from jaxlab.optimizers.newton import NEWTON
 from jaxlab.optimizers.normuon import NORMUON
+from jaxlab.optimizers.prodigy import PRODIGY
 from jaxlab.optimizers.radam import RADAM
 from jaxlab.optimizers.rmsprop import RMSPROP
 from jaxlab.optimizers.sgd import GRADIENT_DESCENT, SGD
@@ -66,6 +72,12 @@ _OPTIMIZERS = {
         NEWTON,
         GAUSS_NEWTON,
         LBFGS,
+        PRODIGY,
+        DADAPT_ADAM,
+        DADAPT_SGD,
+        DOG,
+        MOMO,
+        MOMO_ADAM,
     )
 }
 

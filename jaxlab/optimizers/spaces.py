@@ -12,6 +12,8 @@ ADAM: SearchSpace = {
 # Lengths that a line search tries first; 1 is the step these methods are made for.
 SECOND_ORDER: SearchSpace = {"learning_rate": LogUniform(1e-1, 1.0)}
 DAMPED: SearchSpace = {**SECOND_ORDER, "damping": LogUniform(1e-8, 1e-1)}
+# What finds its step size itself takes a learning rate that multiplies it: 1, or close to it.
+PARAMETER_FREE: SearchSpace = {"learning_rate": LogUniform(0.25, 4.0)}
 # What is no matrix has a rate of its own.
 MUON: SearchSpace = {
     "learning_rate": LogUniform(2.5e-3, 8e-2),

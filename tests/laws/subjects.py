@@ -33,6 +33,9 @@ ALTERNATIVES = {
     "safeguard_warmup": True,
     "layerwise": True,
     "use_fstar": True,
+    "estimator": "gnb",
+    "update_every": 3,
+    "spatial_average": False,
     "layouts": (("high/2", "brbc"), ("fifth", "others")),
     "fallback": "lion",
     "coefficients": "polar_express",
@@ -54,7 +57,7 @@ AMPLIFIED = 30.0
 BESIDE = {"memory_size": {"line_search": "none"}}
 """What such a subject goes without: the search is the same whatever it follows, and slow to compile."""
 
-OFF_BY_DEFAULT = {"momentum": 0.8, "b3": 0.9, "growth_rate": 1.02}
+OFF_BY_DEFAULT = {"momentum": 0.8, "b3": 0.9, "growth_rate": 2.0}
 """Numbers whose default is None: what they are when they are on."""
 
 AT_REST = {"weight_decay": 0.0, "strength": 0.0, "noise_multiplier": 0.0, "radius": 1e6, "low": -1e6, "high": 1e6}
@@ -101,8 +104,23 @@ GROUPS = (("third|tensor", "frozen"), ("low|bias", "other"), ("", "own"))
 AROUND_SGD = ("clip_by_value", "clip_by_global_norm", "clip_adaptive", "centralise")
 """What shortens gradients, or leaves nothing but rounding of them: Adam would undo the one and blow up the other."""
 
-WHOLE = ("clip_by_global_norm", "private")
+WHOLE = ("clip_by_global_norm", "private", "dog", "dadapt_sgd")
 """What looks at all leaves at once: without one of them the others' updates are others."""
+
+CURVED = ("sophia", "adahessian")
+"""What asks for curvature: that of a loss which is not the same everywhere, or all of them would be 1."""
+
+BY_STATIC = {"estimator": ("sampled_grad_fn", "key")}
+"""What a static argument's other value needs."""
+
+SHOWS = {"sophia": {"gamma": 30.0}, "dadapt_sgd": {"momentum": 0.9}}
+"""Numbers of optimizers whose defaults do not show in a few steps."""
+
+UNDER_WAY = ("prodigy", "dadapt_adam", "dadapt_sgd")
+"""What waits for gradients that point one way, and for parameters that follow them: see :func:`_downhill`."""
+
+WITHOUT = ("dog",)
+"""What weighs the size of all parameters that have a gradient, be it zero."""
 
 STACKED = tuple(name for name in optimizers.names() if "layouts" in optimizers.get(name).static)
 """What works on stacks of matrices, spread over the devices."""
@@ -187,8 +205,16 @@ def objective(gradient, params) -> dict:
         "per_example_grad_fn": lambda x: jax.tree.map(
             lambda g: jnp.stack([g / 2, g, 3 * g / 2]), jax.grad(value_fn)(x)
         ),
+        "sampled_grad_fn": lambda x, key: _filled(gradient, x),
         "key": jax.random.key(0),
     }
+
+
+def _filled(gradient, like):
+    """Zeros where there is no gradient."""
+    return jax.tree.map(
+        lambda g, p: g if g is not None or p is None else jnp.zeros_like(p), gradient, like, is_leaf=_is_absent
+    )
 
 
 def _whole(leaf):
@@ -219,8 +245,9 @@ def _optimizers() -> Iterator[Subject]:
         optional = {key: OFF_BY_DEFAULT[key] for key in info.hyperparams if key not in numbers}
         # A weight decay of zero by default would hide the decay from the laws.
         # A line search tries the whole step first: the synthetic objective's minimum, at a rate of 1.
-        rate = 1.0 if "value_fn" in info.needs else 0.1
+        rate = 1.0 if {"value", "value_fn"} & {*info.needs} or name in UNDER_WAY else 0.1
         numbers = {"learning_rate": rate} | numbers | ({"weight_decay": 0.1} if "weight_decay" in numbers else {})
+        numbers |= SHOWS.get(name, {})
 
         told = {"layouts": LAYOUTS} if "layouts" in info.static else {}
         defaults = inspect.signature(info.factory).parameters
@@ -228,13 +255,13 @@ def _optimizers() -> Iterator[Subject]:
         def subject(label, static, hyperparams, name=name, info=info, told=told):
             return Subject(
                 name=f"{name}{label}",
-                build=lambda h: info.factory(**h, **(told | static)),
+                build=lambda h: _around(name)(info.factory(**h, **(told | static))),
                 hyperparams=hyperparams,
                 plain=not label,
                 needs_params=info.needs_params,
                 low_bit="bfloat16" in (static.get("state_dtype"), static.get("compute_dtype")),
                 amplified=AMPLIFIED if "layouts" in info.static else 1.0,
-                needs=info.needs,
+                needs=(*info.needs, *(need for key in static for need in BY_STATIC.get(key, ()))),
             )
 
         yield subject("", {}, numbers)
@@ -244,6 +271,37 @@ def _optimizers() -> Iterator[Subject]:
             # What is on by default has off as its other value.
             other = False if defaults[key].default is True else ALTERNATIVES[key]
             yield subject(f"-{key}={other}", {key: other} | BESIDE.get(key, {}), numbers | optional)
+
+
+def _around(name: str) -> Callable:
+    return _downhill if name in UNDER_WAY else _curved if name in CURVED else lambda tx: tx
+
+
+def _curved(tx) -> optax.GradientTransformationExtraArgs:
+    """A transform that is told of a diagonal Hessian, 1 and the size of the gradient."""
+
+    def update(grads, state, params=None, **extra):
+        def hvp_fn(x, vector):
+            return jax.tree.map(lambda v, g: v * (1 + jnp.abs(jnp.asarray(g, v.dtype))), vector, _filled(grads, x))
+
+        return tx.update(grads, state, params, **extra | {"hvp_fn": hvp_fn})
+
+    return optax.GradientTransformationExtraArgs(tx.init, update)
+
+
+def _downhill(tx) -> optax.GradientTransformationExtraArgs:
+    """A transform whose gradients are all positive, and whose parameters lie down from where they were at ``init``."""
+
+    def update(grads, state, params=None, **extra):
+        sizes = jax.tree.map(jnp.abs, grads)
+        there = params
+        if params is not None:
+            there = jax.tree.map(
+                lambda p, g: p if g is None else p - jnp.tanh(g), params, sizes, is_leaf=_is_absent
+            )
+        return tx.update(sizes, state, there, **extra)
+
+    return optax.GradientTransformationExtraArgs(tx.init, update)
 
 
 def _regularizers() -> Iterator[Subject]:

@@ -4,9 +4,9 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 import pytest
+from jaxlab.core import space
 
 from jaxlab import optimizers
-from jaxlab.core import space
 
 INFOS = [optimizers.get(name) for name in optimizers.names()]
 every = pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
@@ -79,6 +79,12 @@ STATE_BYTES = {
     "newton": 0,
     "gauss_newton": 0,
     "lbfgs": 88,
+    "prodigy": 16,
+    "dadapt_adam": 12,
+    "dadapt_sgd": 8,
+    "dog": 4,
+    "momo": 4,
+    "momo_adam": 8,
 }
 
 

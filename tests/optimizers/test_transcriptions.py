@@ -26,7 +26,17 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 # What sees all parameters at once, or more than their gradient, has no transcription of one array: it is checked,
 # mutants and all, in another module, which names it.
-WHOLE_TREE = {"newton": "test_newton.py", "gauss_newton": "test_gauss_newton.py", "lbfgs": "test_lbfgs.py"}
+WHOLE_TREE = {
+    "newton": "test_newton.py",
+    "gauss_newton": "test_gauss_newton.py",
+    "lbfgs": "test_lbfgs.py",
+    "prodigy": "test_parameter_free.py",
+    "dadapt_adam": "test_parameter_free.py",
+    "dadapt_sgd": "test_parameter_free.py",
+    "dog": "test_parameter_free.py",
+    "momo": "test_parameter_free.py",
+    "momo_adam": "test_parameter_free.py",
+}
 
 SHAPES = {"scalar": (), "vector": (7,), "matrix": (3, 4), "kernel": (2, 2, 2, 3)}
 

@@ -357,6 +357,7 @@ def _modifiers() -> Iterator[Subject]:
                 hyperparams={"learning_rate": 0.1} | numbers,
                 plain=not label,
                 needs_params=info.needs_params,
+                low_bit=static.get("state_dtype") == "bfloat16",
                 needs=info.needs,
                 nightly=bool(label),
             )

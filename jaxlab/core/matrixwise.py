@@ -24,7 +24,7 @@ class Matrix(NamedTuple):
 
     Attributes:
       g: the incoming update, [rows, columns].
-      p: the parameter, or None where the caller gave none.
+      p: the parameter; None unless the optimizer has said that it needs it.
       seed: random bits of this matrix and step.
       t: the number of this step, from 1, in full precision.
       clock: the same as an integer; in a population the one clock of all members, so that
@@ -133,7 +133,7 @@ def matrixwise(
             require_real(name, g)
         mesh = placement.mesh_of(gradients.values())
         cut = stacks.cut(gradients, state.leaves, mesh)
-        cut_values = None if params is None else stacks.cut(_by_name(params), state.leaves, mesh)
+        cut_values = stacks.cut(_by_name(params), state.leaves, mesh) if needs_params else None
 
         directions: stacks.Parts = {name: {} for name in gradients}
         after = {}
@@ -152,7 +152,7 @@ def matrixwise(
                 raise ValueError(f"matrices {stack.key}: direction {direction.shape[1:]} for a gradient {g.shape[1:]}")
             values = rebuild(before, [stack.where_present(cut, *pair) for pair in zip(values, decoded, strict=True)])
             after[stack.key] = kept(stack, values, count, mesh)
-            stack.hand_out(placement.whole(direction, mesh), directions)
+            stack.hand_out(placement.whole(direction, mesh), directions, clock)
 
         def result(path: Any, g: Array) -> Array:
             name = tree.path_name(path)

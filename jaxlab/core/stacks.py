@@ -3,16 +3,19 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int32, PyTree
 
 from jaxlab.core import hyper, placement, storage, tree
 from jaxlab.core.layouts import Layouts, axes_of, layout_of_matrix
+
+MANY = 8
+"""Pieces of a stack from which on it pays that they share one kernel."""
 
 Parts = dict[str, dict[tuple[int, int], Array]]
 """For each leaf its blocks, [matrices, rows, columns], by their first row and column."""
@@ -77,20 +80,22 @@ class Stack:
 
     def gather(self, cut: Mapping[str, Array]) -> Float[Array, "matrices rows columns"]:
         """The stack; zeros in place of what is not there."""
-        parts = []
-        for piece in self.pieces:
-            nothing = jnp.zeros((piece.matrices, *self.shape), hyper.arithmetic_dtype())
-            parts.append(cut[piece.leaf][:, piece.rows, piece.columns] if piece.leaf in cut else nothing)
-        return jnp.concatenate(parts)
 
-    def hand_out(self, stack: Float[Array, "matrices rows columns"], parts: Parts) -> None:
-        """Adds every leaf's blocks to its parts."""
-        begin = 0
-        for piece in self.pieces:
-            end = begin + piece.matrices
+        def part(piece: Piece) -> Array:
+            if piece.leaf not in cut:
+                return jnp.zeros((piece.matrices, *self.shape), hyper.arithmetic_dtype())
+            whole = cut[piece.leaf]
+            return whole if whole.shape[1:] == self.shape else whole[:, piece.rows, piece.columns]
+
+        return jnp.concatenate([part(piece) for piece in self.pieces])
+
+    def hand_out(self, stack: Float[Array, "matrices rows columns"], parts: Parts, clock: Int32[Array, ""]) -> None:
+        """Adds every leaf's blocks to its parts; the clock is above 0."""
+        begins = itertools.accumulate((piece.matrices for piece in self.pieces[:-1]), initial=0)
+        for piece, begin in zip(self.pieces, _places([*begins], clock), strict=True):
             if piece.leaf in parts:
-                parts[piece.leaf][piece.rows.start, piece.columns.start] = stack[begin:end]
-            begin = end
+                part = jax.lax.dynamic_slice_in_dim(stack, begin, piece.matrices)
+                parts[piece.leaf][piece.rows.start, piece.columns.start] = part
 
     def where_present(self, cut: Mapping[str, Array], after: Array, before: Array) -> Array:
         """What a matrix without a gradient had before."""
@@ -127,6 +132,17 @@ def _matrices(x: Any, layout: str, mesh: Any) -> Array:
     axes = axes_of(layout)
     sizes = [math.prod(x.shape[axis] for axis in part) for part in axes]
     return jnp.transpose(x, list(itertools.chain(*axes))).reshape(sizes)
+
+
+def _places(begins: list[int], clock: Int32[Array, ""]) -> Sequence[int | Array]:
+    """Where a stack's pieces begin; on a CPU not known before the program runs, where there are many.
+
+    There XLA compiles a slice at a known place as a kernel of its own, 15 ms each: for 100 leaves that was most of
+    the whole compilation. One kernel serves all slices whose place is an argument. Elsewhere slices are cheap.
+    """
+    if len(begins) < MANY or not hyper.is_traced(clock) or jax.default_backend() != "cpu":
+        return begins
+    return jax.lax.cond(clock > 0, lambda: [*map(jnp.uint32, begins)], lambda: [jnp.uint32(0)] * len(begins))
 
 
 def _blocks(size: int, block_size: int | None) -> list[slice]:

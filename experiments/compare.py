@@ -2,6 +2,7 @@
 
     python -m experiments.compare
     python -m experiments.compare --task digits_cnn --optimizers momentum adamw --seeds 10
+    python -m experiments.compare --optimizers all
     python -m experiments.compare --tasks digits_mlp breast_cancer --horizons 300 1000 --board full --trials 16
     python -m experiments.compare --task my_package.my_module:task --budget-minutes 10
     python -m experiments.compare --resume runs/compare/2026-01-31-120000
@@ -29,7 +30,7 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from experiments import budget, cli, study
+from experiments import budget, cli, roster, study
 from jaxlab import report, schedules, sweep, tasks, verdict
 from jaxlab.core import hyper
 from jaxlab.core.space import grid
@@ -47,7 +48,7 @@ class Config:
     tasks: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--task"])] = ("digits_mlp",)
     """Built-in tasks, or your own as package.module:object; a study for each."""
     optimizers: tuple[str, ...] = DEFAULT
-    """The arms."""
+    """The arms; "all" stands for every optimizer that can train the task."""
     board: Board = "one-knob"
     """Tune the learning rate alone, or everything in the published search space."""
     trials: int = 8
@@ -100,6 +101,7 @@ class Plan:
     protocol: study.Protocol
     storage: Storage | None
     out: Path
+    left_out: dict[str, dict[str, str]]
     budget: str | None = None
 
 
@@ -128,24 +130,25 @@ def prepare(config: Config) -> Plan:
         margin=config.margin,
     )
     out = config.resume or cli.new_folder(config.out, "compare")
-    found = []
+    found, left_out = [], {}
     for name in dict.fromkeys(config.tasks):
         task = tasks.get(name)
+        names, left_out[task.name] = roster.expand(config.optimizers, task, config.schedule)
         found += [
-            [arm_of(optimizer, task, steps, config) for optimizer in dict.fromkeys(config.optimizers)]
+            [arm_of(optimizer, task, steps, config) for optimizer in names]
             for steps in dict.fromkeys(config.horizons or (task.steps,))
         ]
         tasks.check(task, jax.random.key(protocol.selection[0]))
-    names = [name_of(config, arms) for arms in found]
-    if len(set(names)) < len(names):
-        raise ValueError(f"tasks and horizons make studies named {names}: accepted are tasks of different names")
+    studies = [name_of(config, arms) for arms in found]
+    if len(set(studies)) < len(studies):
+        raise ValueError(f"tasks and horizons make studies named {studies}: accepted are tasks of different names")
     storage = None
     if config.storage is not None or (config.resume is not None and (out / "study.db").exists()):
         storage = Storage(config.storage or f"sqlite:///{out / 'study.db'}")
         for arms in found:
             sweep.check_storage(arms, protocol, storage, name=name_of(config, arms))
     plan = cli.remembered(out).get("plan") if config.resume is not None else None
-    return Plan(config, found, protocol, storage, out, plan)
+    return Plan(config, found, protocol, storage, out, left_out, plan)
 
 
 def layout_of(config: Config) -> str | int:
@@ -240,8 +243,9 @@ def run(plan: Plan) -> None:
         # A margin stands in the configuration.
         **({key: part for key, part in found[0].items() if key != "margin"} if len(found) == 1 else together(found)),
     }
+    results["sections"] = roster.sections(found, plan.left_out)
     if plan.budget is not None:
-        results["sections"] = [{"title": "The plan", "text": [plan.budget], "tables": [], "charts": []}]
+        results["sections"].append({"title": "The plan", "text": [plan.budget], "tables": [], "charts": []})
     cli.finish(results, plan.out, console)
 
 

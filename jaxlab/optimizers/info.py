@@ -54,6 +54,8 @@ class OptimizerInfo:
       needs_params: whether ``update`` must be given the parameters.
       needs: extra arguments without which ``update`` refuses, such as ``value_fn``; the training step of
         :func:`~jaxlab.train.make_train_step` passes all that there are.
+      caveat: where it does less than others, in the words of those who made or studied it: a sentence for a page on
+        which it falls short.
       measured_on: the matrix that its costs are measured on: smaller where no large one is accepted.
     """
 
@@ -63,6 +65,7 @@ class OptimizerInfo:
     search_space: SearchSpace
     needs_params: bool = False
     needs: tuple[str, ...] = ()
+    caveat: str = ""
     measured_on: tuple[int, int] = (1024, 1024)
 
     @functools.cached_property

@@ -104,6 +104,8 @@ def check_store(store: StateDtype) -> StateDtype:
         raise TypeError(
             f"state_dtype = {store!r}: accepted are {', '.join(FORMATS)}, and ((regular expression, format), ...) rules"
         )
+    if not rules:
+        raise ValueError("state_dtype = (): accepted is at least one rule")
     for pattern, name in rules:
         hyper.one_of(f"state_dtype[{pattern!r}]", name, FORMATS)
     tree.match_rules([*rules, (".*", "")], [""])

@@ -125,3 +125,61 @@ def test_zeros():
 def test_unknown_store():
     with pytest.raises(ValueError, match="state_dtype = 'bf16': unknown, did you mean 'bfloat16'"):
         storage.check_store("bf16")
+
+
+def _format(store, name="w", shape=(128, 64), **kwargs):
+    return storage.format_of(storage.Slot(jnp.zeros(shape), **kwargs), storage.check_store(store), name)
+
+
+def test_rules_over_names_decide():
+    rules = [("embed", "float32"), ("head$", "bfloat16"), (".*", "int8")]
+    found = [_format(rules, name) for name in ("embed/table", "block/head", "block/w")]
+    assert found == ["float32", "bfloat16", "int8"]
+    with pytest.raises(ValueError, match="no rule matches 'block/w'"):
+        _format(rules[:2], "block/w")
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted"),
+    [
+        *(((), "float32"), ((0, 64), "float32"), ((2, 0), "float32"), ((63,), "float32"), ((1000, 7), "float32")),
+        *(((64,), "int8"), ((8, 8), "int8"), ((1, 3, 4, 10), "int8")),
+    ],
+)
+def test_what_is_small_stays_exact(shape, wanted):
+    assert _format("int8", shape=shape) == wanted
+    assert _format("bfloat16", shape=shape) == "bfloat16"
+    assert _format("int8", shape=shape, low_bit=False) == "float32"
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_blocks_are_encoded_and_decoded(bits):
+    slot = storage.Slot(jnp.linspace(-1, 1, 128).reshape(2, 64))
+    stored = storage.encode(slot, f"int{bits}", "w", 0)
+    assert isinstance(stored, storage.Blocks)
+    assert (stored.bits, stored.signed, stored.length) == (bits, True, 64)
+    assert storage.decode(stored).dtype == jnp.float32
+    np.testing.assert_allclose(storage.decode(stored), slot.value, atol=2.0**-5 if bits == 8 else 0.5)
+
+
+@pytest.mark.usefixtures("x64")
+def test_blocks_decode_to_the_precision_of_the_arithmetic():
+    stored = storage.encode(storage.Slot(jnp.ones(64)), "int8", "w", 0)
+    assert storage.decode(stored).dtype == jnp.float64
+
+
+@pytest.mark.parametrize(
+    ("store", "error", "message"),
+    [
+        ("int9", ValueError, "state_dtype = 'int9': unknown, did you mean 'int8'"),
+        ([("w", "int9")], ValueError, r"state_dtype\['w'\] = 'int9': unknown, did you mean 'int8'"),
+        ([("(", "int8")], ValueError, "is no regular expression"),
+        ([("w", "int8", 3)], TypeError, "accepted are float32, bfloat16, int8, int4, and"),
+        ([(3, "int8")], TypeError, "accepted are float32"),
+        (8, TypeError, "state_dtype = 8: accepted are float32"),
+        ((), ValueError, "state_dtype"),
+    ],
+)
+def test_bad_formats_are_refused(store, error, message):
+    with pytest.raises(error, match=message):
+        storage.check_store(store)

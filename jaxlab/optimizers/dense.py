@@ -14,6 +14,9 @@ from jaxlab.core import hyper, tree
 MAX_PARAMETERS = 4096
 """The largest number of parameters whose dense matrices are formed: 64 MiB each in float32."""
 
+DENSE = ("newton", "gauss_newton")
+"""The optimizers that form them."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Dense:

@@ -34,6 +34,11 @@ class LossWithMetrics:
         """The loss's own, where it has them; AttributeError where not."""
         return self.loss.residuals
 
+    @property
+    def sampled(self) -> Callable[..., Array]:
+        """The loss's own, where it has them; AttributeError where not."""
+        return self.loss.sampled
+
 
 def adapt(obj: Any) -> Task:
     """What a user has, as a :class:`Task`.

@@ -10,7 +10,7 @@ from jaxtyping import Array, Key, PyTree
 
 from jaxlab.core import hyper, tree
 from jaxlab.optimizers import Recipe
-from jaxlab.optimizers.dense import MAX_PARAMETERS
+from jaxlab.optimizers.dense import DENSE, MAX_PARAMETERS
 from jaxlab.tasks.base import Task
 from jaxlab.train.data import split_sizes
 from jaxlab.train.step import OWN_METRICS
@@ -64,8 +64,8 @@ def check_optimizer(task: Task, recipe: Recipe) -> None:
     """Can a recipe's optimizer take a step on a task? Nothing is compiled.
 
     Raises:
-      ValueError: an optimizer for sums of squares and a loss that is none, or one that forms a dense matrix and
-        more parameters than it takes.
+      ValueError: an optimizer for sums of squares and a loss that is none, one that draws labels and a loss that
+        draws none, or one that forms a dense matrix and more parameters than it takes.
 
     >>> import jaxlab
     >>> check_optimizer(jaxlab.tasks.get("line"), Recipe("newton"))
@@ -75,7 +75,12 @@ def check_optimizer(task: Task, recipe: Recipe) -> None:
         raise ValueError(
             f"{where}: the loss has no residuals, accepted is a mean of squares; newton and lbfgs take any"
         )
-    if "residual_fn" in needs or "hvp_fn" in needs:
+    if dict(recipe.static).get("estimator") == "gnb" and not hasattr(task.loss, "sampled"):
+        raise ValueError(
+            f'{where}: the loss draws no labels, as estimator = "gnb" asks; accepted are a cross entropy, and '
+            'estimator = "hutchinson"'
+        )
+    if recipe.optimizer in DENSE:
         shapes = jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0)))
         size = sum(leaf.size for leaf in shapes)
         if size > MAX_PARAMETERS:

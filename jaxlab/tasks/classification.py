@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -47,3 +48,29 @@ class Classifier:
         logits = self.apply(params, batch["x"], key)
         smoothing = {} if key is None or not self.label_smoothing else {"label_smoothing": self.label_smoothing}
         return self.loss(logits, batch["y"], **smoothing), {"accuracy": accuracy(logits, batch["y"])}
+
+    @property
+    def sampled(self) -> Callable[..., Float[Array, "..."]]:
+        """``(params, batch, key) -> losses`` of labels drawn from the model's own predictions, for Sophia-G.
+
+        Raises:
+          AttributeError: the loss is another than the cross entropy.
+        """
+        return sampled_cross_entropy(self.apply, self.loss)
+
+
+def sampled_cross_entropy(apply: Callable[..., Array], loss: Callable[..., Array]) -> Callable[..., Array]:
+    """``(params, batch, key) -> losses``, one for each label that is drawn from the softmax of ``apply``'s logits.
+
+    Raises:
+      AttributeError: the loss is another than the cross entropy, and its predictions are not the softmax.
+    """
+    if loss is not cross_entropy:
+        raise AttributeError(f"loss = {loss!r} is not the cross entropy: labels are drawn for cross_entropy")
+
+    def sampled(params: PyTree, batch: dict[str, Array], key: Key[Array, ""]) -> Float[Array, "..."]:
+        model_key, label_key = jax.random.split(key)
+        logits = apply(params, batch["x"], model_key)
+        return cross_entropy(logits, jax.random.categorical(label_key, logits), reduction="none")
+
+    return sampled

@@ -4,9 +4,10 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from jaxlab.losses import cross_entropy
+from jaxlab.tasks.classification import sampled_cross_entropy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,3 +30,12 @@ class NextToken:
         """``(loss, metrics)``."""
         logits = self.apply(params, batch["x"], key)
         return self.loss(logits, batch["y"]), {"bits_per_token": cross_entropy(logits, batch["y"]) / math.log(2)}
+
+    @property
+    def sampled(self) -> Callable[..., Float[Array, "..."]]:
+        """``(params, batch, key) -> losses`` of tokens drawn from the model's own predictions, for Sophia-G.
+
+        Raises:
+          AttributeError: the loss is another than the cross entropy.
+        """
+        return sampled_cross_entropy(self.apply, self.loss)

@@ -29,6 +29,8 @@ class Objective:
       batch: any pytree with a leading axis of examples.
       accumulate: into how many micro-batches the batch is cut; losses and gradients are their means.
       residuals_of: ``(params, batch, key) -> array`` whose mean square is the loss, where there is such a thing.
+      sampled_of: ``(params, batch, key) -> array`` of the losses of labels drawn from the model's predictions, one
+        for each label, where there is such a thing.
     """
 
     loss_fn: LossFn
@@ -38,6 +40,7 @@ class Objective:
     batch: PyTree[Array]
     key: Key[Array, ""]
     residuals_of: Callable[..., Array] | None = None
+    sampled_of: Callable[..., Array] | None = None
 
     def value_and_grad(self, params: PyTree[Array]) -> tuple[Array, Metrics, PyTree[Array], PyTree[Array]]:
         """Loss, metrics, the model's new state, and the gradient in full precision."""
@@ -89,6 +92,37 @@ class Objective:
         keys = jax.vmap(lambda index: jax.random.fold_in(self.key, index))(jnp.arange(self.accumulate))
         return jnp.ravel(jax.lax.map(one, (jax.tree.map(self._cut, self.batch), keys)))
 
+    def sampled_grad(self, params: PyTree[Array], key: Key[Array, ""]) -> PyTree[Array]:
+        r"""A random gradient whose squares are, on average, the diagonal of the Gauss-Newton matrix: Sophia.
+
+        With labels drawn from the predictions, :math:`\sqrt B\, \nabla \tfrac1B \sum_i l_i` for B of them.
+
+        Raises:
+          ValueError: the loss is not known to draw labels, or gives no losses of single ones.
+        """
+        if self.sampled_of is None:
+            raise ValueError(
+                "loss_fn has no method sampled(params, batch, key), the losses of labels drawn from the model's own "
+                'predictions, one for each: estimator="gnb" is for models that give probabilities; "hutchinson" takes '
+                "any loss"
+            )
+        sampled_of = self.sampled_of
+
+        def total(params: PyTree, batch: PyTree, key: Array) -> tuple[Array, Array]:
+            losses = sampled_of(self.policy.cast_compute(params), self.policy.cast_compute(batch), key)
+            losses = jnp.asarray(losses, hyper.arithmetic_dtype())
+            if not losses.ndim:
+                raise ValueError("loss_fn.sampled returned one number: accepted is an array, a loss for each label")
+            return jnp.sum(losses), jnp.asarray(losses.size, losses.dtype)
+
+        def one(model_state: PyTree, batch: PyTree, key: Array) -> tuple[Any, PyTree]:
+            grads, count = jax.grad(total, has_aux=True)(params, batch, key)
+            return (tree.cast(grads, hyper.arithmetic_dtype()), count), model_state
+
+        # Means over micro-batches: with k of them the sums are k times as large.
+        (grads, count), _ = self._mean(one, key)
+        return jax.tree.map(lambda g: jnp.sqrt(self.accumulate / count) * g, grads)
+
     def per_example_grad(
         self,
         params: PyTree[Array],
@@ -138,20 +172,23 @@ class Objective:
         # The carried state keeps its dtypes, whatever the compute dtype made of it.
         return self.policy.cast_output(loss), (self.policy.cast_output(metrics), tree.cast_like(after, model_state))
 
-    def _mean(self, one: Callable[[PyTree, PyTree, Array], tuple[Any, PyTree]]) -> tuple[Any, PyTree]:
+    def _mean(
+        self, one: Callable[[PyTree, PyTree, Array], tuple[Any, PyTree]], key: Array | None = None
+    ) -> tuple[Any, PyTree]:
         """``one`` on each micro-batch in turn, the model's state handed on, the results averaged."""
+        key = self.key if key is None else key
         if self.accumulate == 1:
-            return one(self.model_state, self.batch, self.key)
+            return one(self.model_state, self.batch, key)
         micro_batches = jax.tree.map(self._cut, self.batch)
 
         def body(carry: tuple[PyTree, PyTree], xs: tuple[PyTree, Array]) -> tuple[tuple[PyTree, PyTree], None]:
             total, model_state = carry
             batch, index = xs
-            result, model_state = one(model_state, batch, jax.random.fold_in(self.key, index))
+            result, model_state = one(model_state, batch, jax.random.fold_in(key, index))
             return (jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, result), model_state), None
 
         first = jax.tree.map(lambda leaf: leaf[0], micro_batches)
-        shapes = jax.eval_shape(one, self.model_state, first, self.key)[0]
+        shapes = jax.eval_shape(one, self.model_state, first, key)[0]
         # Sums in full precision: a bfloat16 sum of many micro-batches would stop growing.
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, hyper.arithmetic_dtype()), shapes)
         carry = (zeros, self.model_state)

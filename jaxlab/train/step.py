@@ -48,8 +48,9 @@ def make_train_step(
     The optimizer's ``update`` is given, besides the parameters, what some methods need: ``value`` and
     ``grad`` of this batch, ``value_fn(params)``, ``grad_fn(params)``, ``hvp_fn(params, vector)``,
     ``residual_fn(params)`` (where ``loss_fn`` has a method ``residuals(params, batch, key)``, an array whose mean
-    square is the loss), ``per_example_grad_fn(params)``, ``key`` and ``step``. All are defined over the whole
-    batch under accumulation, and cost nothing where they are not used.
+    square is the loss), ``sampled_grad_fn(params, key)`` (where it has a method ``sampled(params, batch, key)``, the
+    losses of labels drawn from the model's own predictions, one for each), ``per_example_grad_fn(params)``, ``key``
+    and ``step``. All are defined over the whole batch under accumulation, and cost nothing where they are not used.
 
     Args:
       loss_fn: ``(params, batch, key) -> (loss, metrics)``; with ``has_state``,
@@ -113,7 +114,7 @@ def step_fn(
     hyper.one_of("rounding", rounding, ROUNDINGS)
     dtypes = as_policy(policy)
     full_loss = loss_fn if has_state else stateless(loss_fn)
-    residuals_of = getattr(loss_fn, "residuals", None)
+    residuals_of, sampled_of = getattr(loss_fn, "residuals", None), getattr(loss_fn, "sampled", None)
 
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         if (state.compensation is not None) != (rounding == "kahan"):
@@ -122,7 +123,9 @@ def step_fn(
             )
         key = jax.random.fold_in(state.key, state.step)
         loss_key, tx_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
-        objective = Objective(full_loss, dtypes, accumulate, state.model_state, batch, loss_key, residuals_of)
+        objective = Objective(
+            full_loss, dtypes, accumulate, state.model_state, batch, loss_key, residuals_of, sampled_of
+        )
         loss, metrics, model_state, grads = objective.value_and_grad(state.params)
 
         tx = optax.with_extra_args_support(build(state.hyperparams))
@@ -136,6 +139,7 @@ def step_fn(
             grad_fn=objective.grad,
             hvp_fn=objective.hvp,
             residual_fn=objective.residuals,
+            sampled_grad_fn=objective.sampled_grad,
             per_example_grad_fn=objective.per_example_grad,
             key=tx_key,
             step=state.step,

@@ -42,6 +42,13 @@ ALTERNATIVES = {
     "steps": 3,
     "scaling": "moonshot",
     "compute_dtype": "bfloat16",
+    "graft": "rmsprop",
+    "root": 2,
+    "refresh": 3,
+    "block_size": 2,
+    "max_size": 2,
+    "whiten": "gradient",
+    "one_sided": True,
     "axis": 0,
     "debias": False,
     "mask": None,
@@ -296,9 +303,7 @@ def _downhill(tx) -> optax.GradientTransformationExtraArgs:
         sizes = jax.tree.map(jnp.abs, grads)
         there = params
         if params is not None:
-            there = jax.tree.map(
-                lambda p, g: p if g is None else p - jnp.tanh(g), params, sizes, is_leaf=_is_absent
-            )
+            there = jax.tree.map(lambda p, g: p if g is None else p - jnp.tanh(g), params, sizes, is_leaf=_is_absent)
         return tx.update(sizes, state, there, **extra)
 
     return optax.GradientTransformationExtraArgs(tx.init, update)

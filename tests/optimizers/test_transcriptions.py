@@ -36,6 +36,8 @@ WHOLE_TREE = {
     "dog": "test_parameter_free.py",
     "momo": "test_parameter_free.py",
     "momo_adam": "test_parameter_free.py",
+    "sophia": "test_curvature.py",
+    "adahessian": "test_curvature.py",
 }
 
 SHAPES = {"scalar": (), "vector": (7,), "matrix": (3, 4), "kernel": (2, 2, 2, 3)}

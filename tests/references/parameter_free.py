@@ -275,6 +275,8 @@ _MISTAKES = {
         "no preconditioner in the numerator": ('/ (np.sqrt(old["v"][n]) + eps) for n in g})', "for n in g})"),
         "the decay without the estimate": ("+ d * weight_decay", "+ weight_decay"),
         "no bias correction": ("d *= np.sqrt(1 - b2**t) / (1 - b1**t)", "pass"),
+        # The official code: the same while the rate is constant.
+        "the rate inside the mean": ("_times(d, g), b1", "_times(step, g), b1", "(m[n] /", "(m[n] / learning_rate /"),
     },
     "dadapt_sgd": {
         "a sum of steps for their average": ("_times(d / old", "_times(d / (1 - momentum) / old"),

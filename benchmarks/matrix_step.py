@@ -35,7 +35,7 @@ def many_small(rounds: int) -> dict[str, Any]:
     """Times of a step of all, and Muon's speed against optax's."""
     steppers = {name: own(name, SMALL) for name in MATRIX_OPTIMIZERS if name in optimizers.names()}
     builders = {name: one.contestant for name, one in steppers.items()}
-    builders |= {"muon again": builders["muon"], "optax": Stepper(peers.OPTAX["muon"](), SMALL).contestant}
+    builders |= {"muon again": builders["muon"], "optax": Stepper(peers.OPTAX["muon"](), SMALL, peers.EXTRA).contestant}
     seconds = race(builders, rounds, repeats=10)
     return {
         "milliseconds": {who: 1e3 * statistics.median(times) for who, times in seconds.items()},
@@ -53,7 +53,7 @@ def compilation(rounds: int) -> dict[str, Any]:
             if who == "muon":
                 own("muon", SMALL)
             else:
-                Stepper(peers.OPTAX["muon"](), SMALL)
+                Stepper(peers.OPTAX["muon"](), SMALL, peers.EXTRA)
             if number >= 0:
                 times.append(time.perf_counter() - began)
     return {

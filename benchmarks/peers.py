@@ -45,6 +45,9 @@ OPTAX: dict[str, Callable[[], optax.GradientTransformation]] = {
 }
 """As a user calls them; where defaults differ, so does little of the work."""
 
+EXTRA = ("value", "grad", "value_fn")
+"""The extra arguments that some of these need; others hand what is left to ``value_fn``, and fail."""
+
 TORCH: dict[str, tuple[str, dict[str, Any]]] = {
     "gradient_descent": ("SGD", {"fused": True}),
     "sgd": ("SGD", {"fused": True}),

@@ -20,9 +20,14 @@ LENGTHS = {
 }
 
 
+SEEN = {"d0": 0.1, "reps_rel": 0.1}
+"""First steps, which are too short by default to move a parameter of 1 in float32."""
+
+
 def numbers_of(optimizer, schedule):
     """Every number that the recipe takes, none left at a default."""
     own = {name: 0.5 if default is None else default for name, default in optimizers.get(optimizer).hyperparams.items()}
+    own |= {name: SEEN[name] for name in own if name in SEEN}
     info = schedules.get(schedule)
     timing = {name: LENGTHS.get(name, 0.5) for name in (*info.parameters, "warmup_steps")}
     return {"learning_rate": 0.1, **own, **timing}

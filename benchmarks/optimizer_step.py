@@ -45,13 +45,12 @@ class Stepper:
         params = {f"leaf_{i}": jax.ShapeDtypeStruct(shape, jnp.float32) for i, shape in enumerate(shapes)}
         began = time.perf_counter()
         state = jax.eval_shape(self.tx.init, params)
-        key = jax.eval_shape(lambda: jax.random.key(0))
-        self.compiled = jax.jit(self._step, donate_argnums=(0, 1)).lower(params, state, params, key).compile()
+        key, count = jax.eval_shape(lambda: (jax.random.key(0), jnp.zeros((), jnp.int32)))
+        self.compiled = jax.jit(self._step, donate_argnums=(0, 1)).lower(params, state, params, key, count).compile()
         self.compile_seconds = time.perf_counter() - began
         self.parameters, self.state_bytes = bytes_of(params) // 4, bytes_of(state)
 
-    def _step(self, params: Any, state: Any, grads: Any, key: Any) -> tuple[Any, Any]:
-        count = jnp.zeros((), jnp.int32)
+    def _step(self, params: Any, state: Any, grads: Any, key: Any, count: Any) -> tuple[Any, Any]:
         known = {"value": 0.5, "grad": grads, "key": key, "step": count, **stand_ins(grads)}
         extra = {name: known[name] for name in self.extra or known}
         updates, state = self.tx.update(grads, state, params, **extra)
@@ -59,12 +58,14 @@ class Stepper:
 
     def contestant(self) -> Contestant:
         """Fresh arrays, and one step at a call."""
-        params, grads, key = leaves(self.shapes, 0), leaves(self.shapes, 1), jax.random.key(2)
+        params, grads = leaves(self.shapes, 0), leaves(self.shapes, 1)
+        # The step's number is data, as in a training step.
+        key, count = jax.random.key(2), jnp.zeros((), jnp.int32)
         # Copies: some of optax's states are the parameters themselves, which must not be donated twice.
         held = [params, jax.tree.map(jnp.copy, self.tx.init(params))]
 
         def work() -> None:
-            held[:] = jax.block_until_ready(self.compiled(*held, grads, key))
+            held[:] = jax.block_until_ready(self.compiled(*held, grads, key, count))
 
         return work
 

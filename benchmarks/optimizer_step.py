@@ -30,7 +30,7 @@ from jaxlab.core.cost import bytes_of
 from jaxlab.optimizers.describe import stand_ins
 
 MODELS = {"one leaf of 2048 x 1024": [(2048, 1024)], "600 leaves of 32 x 32": [(32, 32)] * 600}
-SECONDS = 2.0
+SECONDS = 1.0
 """What the timed rounds of one optimizer on one model should take together."""
 
 

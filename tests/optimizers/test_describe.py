@@ -10,7 +10,7 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxlab import optimizers
+from jaxlab import modifiers, optimizers
 from jaxlab.core import cost, storage
 from jaxlab.core.matrixwise import matrixwise
 from jaxlab.core.partition import partition
@@ -134,6 +134,7 @@ def test_what_a_step_calls_is_counted_and_stands_in():
     assert "hvp_fn, here by a stand-in: the model's own cost comes on top" in str(found)
     residuals = describe(optimizers.gauss_newton(0.1), PARAMS)
     assert "residual_fn" in residuals.stand_ins
+    assert dict(describe(modifiers.sam(optax.sgd(0.1)), PARAMS).calls) == {"grad_fn": 1}
 
 
 def test_a_function_of_the_caller_is_compiled_in():

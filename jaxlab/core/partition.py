@@ -137,6 +137,10 @@ def _seen_by(label: str, routes: Mapping[str, str], params: PyTree | None, extra
         if name in extra:
             seen[name] = of_own(extra[name], only)
     if "hvp_fn" in extra:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        seen["hvp_fn"] = lambda own, vector: only(extra["hvp_fn"](filled(own, params), filled(vector, zeros)))
+
+        def hvp_fn(own: PyTree, vector: PyTree) -> PyTree:
+            still = jax.tree.map(jnp.zeros_like, params)
+            return only(extra["hvp_fn"](filled(own, params), filled(vector, still)))
+
+        seen["hvp_fn"] = hvp_fn
     return seen

@@ -116,11 +116,12 @@ def orthogonalized(
     tall = x.shape[0] > x.shape[1]
     identity = jnp.eye(min(x.shape), dtype=y.dtype)
 
-    def times(left: Array, right: Array) -> Array:
-        return jnp.matmul(left, right, precision=None if half else jax.lax.Precision.HIGHEST)
+    def times(left: Array, right: Array, along: tuple[int, int] = (1, 0)) -> Array:
+        axes = (((along[0],), (along[1],)), ((), ()))
+        return jax.lax.dot_general(left, right, axes, precision=None if half else jax.lax.Precision.HIGHEST)
 
     for a, b, c in triples:
-        gram = times(y.T, y) if tall else times(y, y.T)
+        gram = times(y, y, (0, 0) if tall else (1, 1))
         polynomial = a * identity + b * gram + c * times(gram, gram)
         y = times(y, polynomial) if tall else times(polynomial, y)
     return y.astype(x.dtype)

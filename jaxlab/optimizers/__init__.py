@@ -37,14 +37,17 @@ from jaxlab.optimizers.nadam import nadam, scale_by_nadam
 from jaxlab.optimizers.newton import newton, scale_by_newton
 from jaxlab.optimizers.normuon import normuon, scale_by_normuon
 from jaxlab.optimizers.prodigy import prodigy, scale_by_prodigy
+from jaxlab.optimizers.psgd_kron import psgd_kron, scale_by_psgd_kron
 from jaxlab.optimizers.radam import radam, scale_by_radam
 from jaxlab.optimizers.recipe import Recipe
 from jaxlab.optimizers.recipe_file import load_about, load_recipe, save_recipe
 from jaxlab.optimizers.registry import OptimizerInfo, get, names
 from jaxlab.optimizers.rmsprop import rmsprop, scale_by_rms
 from jaxlab.optimizers.sgd import gradient_descent, sgd
+from jaxlab.optimizers.shampoo import scale_by_shampoo, shampoo
 from jaxlab.optimizers.sign_descent import scale_by_sign, sign_descent
 from jaxlab.optimizers.sm3 import scale_by_sm3, sm3
+from jaxlab.optimizers.soap import scale_by_soap, soap
 from jaxlab.optimizers.sophia import scale_by_sophia, sophia
 from jaxlab.optimizers.yogi import scale_by_yogi, yogi
 
@@ -89,6 +92,7 @@ __all__ = [
     "newton",
     "normuon",
     "prodigy",
+    "psgd_kron",
     "radam",
     "rmsprop",
     "save_recipe",
@@ -120,16 +124,21 @@ __all__ = [
     "scale_by_newton",
     "scale_by_normuon",
     "scale_by_prodigy",
+    "scale_by_psgd_kron",
     "scale_by_radam",
     "scale_by_rms",
+    "scale_by_shampoo",
     "scale_by_sign",
     "scale_by_sm3",
+    "scale_by_soap",
     "scale_by_sophia",
     "scale_by_trust_ratio",
     "scale_by_yogi",
     "sgd",
+    "shampoo",
     "sign_descent",
     "sm3",
+    "soap",
     "sophia",
     "with_line_search",
     "yogi",

@@ -21,6 +21,7 @@ STATIC = frozenset(
         *("layouts", "fallback", "coefficients", "steps", "scaling", "compute_dtype"),
         *("use_bias_correction", "safeguard_warmup", "layerwise", "use_fstar"),
         *("estimator", "update_every", "spatial_average"),
+        *("graft", "root", "refresh", "block_size", "max_size", "whiten", "one_sided"),
     }
 )
 """Parameters of the factories that are structure, never traced. All others are numbers."""

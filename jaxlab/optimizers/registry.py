@@ -32,11 +32,14 @@ from jaxlab.optimizers.nadam import NADAM
 from jaxlab.optimizers.newton import NEWTON
 from jaxlab.optimizers.normuon import NORMUON
 from jaxlab.optimizers.prodigy import PRODIGY
+from jaxlab.optimizers.psgd_kron import PSGD_KRON
 from jaxlab.optimizers.radam import RADAM
 from jaxlab.optimizers.rmsprop import RMSPROP
 from jaxlab.optimizers.sgd import GRADIENT_DESCENT, SGD
+from jaxlab.optimizers.shampoo import SHAMPOO
 from jaxlab.optimizers.sign_descent import SIGN_DESCENT
 from jaxlab.optimizers.sm3 import SM3
+from jaxlab.optimizers.soap import SOAP
 from jaxlab.optimizers.sophia import SOPHIA
 from jaxlab.optimizers.yogi import YOGI
 
@@ -60,6 +63,9 @@ _OPTIMIZERS = {
         LION,
         MUON,
         NORMUON,
+        SHAMPOO,
+        SOAP,
+        PSGD_KRON,
         ADABELIEF,
         YOGI,
         LAPROP,

@@ -36,6 +36,9 @@ WHOLE_TREE = {
     "dog": "test_parameter_free.py",
     "momo": "test_parameter_free.py",
     "momo_adam": "test_parameter_free.py",
+    "shampoo": "test_kronecker.py",
+    "soap": "test_kronecker.py",
+    "psgd_kron": "test_kronecker.py",
     "sophia": "test_curvature.py",
     "adahessian": "test_curvature.py",
 }

@@ -303,7 +303,13 @@ def _downhill(tx) -> optax.GradientTransformationExtraArgs:
         sizes = jax.tree.map(jnp.abs, grads)
         there = params
         if params is not None:
-            there = jax.tree.map(lambda p, g: p if g is None else p - jnp.tanh(g), params, sizes, is_leaf=_is_absent)
+            full = hyper.arithmetic_dtype()  # a compiler may leave out roundings in between
+            there = jax.tree.map(
+                lambda p, g: p if g is None else jnp.asarray(p, full) - jnp.tanh(jnp.asarray(g, full)),
+                params,
+                sizes,
+                is_leaf=_is_absent,
+            )
         return tx.update(sizes, state, there, **extra)
 
     return optax.GradientTransformationExtraArgs(tx.init, update)

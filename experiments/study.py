@@ -14,7 +14,7 @@ from experiments import measures
 from jaxlab import report, verdict
 from jaxlab.sweep import Arm, Outcome, Protocol, Storage, Tuning, protocol_of, recipe_arm, run_arms, step_cost
 from jaxlab.sweep.outcome import Cost
-from jaxlab.verdict.measure import enumerate_words
+from jaxlab.verdict.measure import enumerate_few
 
 __all__ = [
     "Arm",
@@ -51,10 +51,12 @@ def run(
     with progress_bar(console) as bar:
         total = bar.add_task("", total=sum(arm.steps * (1 + bool(arm.points) + bool(arm.extra)) for arm in arms))
         done: dict[tuple[str, str], int] = {}
+        places = {arm.name: i for i, arm in enumerate(arms, 1)}
 
         def told(arm: Arm, stage: str, steps: int) -> None:
             done[arm.name, stage] = steps
-            bar.update(total, description=f"{arm.name}: {stage}", completed=sum(done.values()))
+            where = f"{arm.name} ({places[arm.name]} of {len(arms)}): {stage}"
+            bar.update(total, description=where, completed=sum(done.values()))
 
         outcomes = run_arms(arms, protocol, storage=storage, name=name, checkpoints=checkpoints, progress=told)
         bar.update(total, description="done", completed=bar.tasks[total].total)
@@ -89,7 +91,7 @@ def _not_tuned(outcomes: Sequence[Outcome]) -> str:
     if not names:
         return ""
     ends = "the best value that it tried is" if len(names) == 1 else "the best values that they tried are"
-    return f" Not tuned: {enumerate_words(names)}; {ends} at the end of the range, and better ones may lie beyond."
+    return f" Not tuned: {enumerate_few(names)}; {ends} at the end of the range, and better ones may lie beyond."
 
 
 def compile_seconds(study: report.Study) -> float:
@@ -185,7 +187,9 @@ def table_of(study: report.Study) -> Table:
 def progress_bar(console: Console) -> Progress:
     """Steps done, time gone, time to go."""
     columns = (TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
-    return Progress(*columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console)
+    clocks = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    # Between two evaluations may lie a compilation: only over many is the speed that of what is to come.
+    return Progress(*columns, *clocks, console=console, speed_estimate_period=600.0)
 
 
 def advance(bar: Progress, total: Any) -> Callable[[int, int], None]:

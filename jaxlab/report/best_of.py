@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from jaxlab.report.focus import limits, near
 from jaxlab.report.labels import EndLabel, end_labels
 from jaxlab.report.reading import measure_of, numbers
+from jaxlab.report.shown import looks, shown_arms
 from jaxlab.report.study import Study
 from jaxlab.report.style import (
     LINE_HEIGHT,
@@ -15,7 +16,6 @@ from jaxlab.report.style import (
     add_axes,
     fit,
     new_figure,
-    styles,
     text_width,
     write_x_name,
     write_y_name,
@@ -28,12 +28,12 @@ def best_of(study: Study) -> Figure | None:
     A line begins where every k trials hold one that finished. None where no arm has such numbers, or one trial
     each.
     """
-    measure, arms = measure_of(study), study["arms"]
+    measure, arms = measure_of(study), shown_arms(study)
     lines = {arm["name"]: measure.factor * numbers(arm.get("measures", {}).get("best_of", [])) for arm in arms}
     most = max(line.size for line in lines.values())
     if most < 2 or not np.isfinite(np.concatenate(list(lines.values()))).any():
         return None
-    look = styles(list(lines))
+    look = looks(study)
     right = 0.45 + max(text_width(fit(name, NAME)) for name in lines)
     figure = new_figure(max(2.6, 0.85 + LINE_HEIGHT * len(lines)))
     axes = add_axes(figure, left=0.55, right=right, bottom=0.45, top=0.35)

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from jaxlab.report.focus import limits, near
 from jaxlab.report.reading import between, finished_mean, measure_of, numbers, ranked
+from jaxlab.report.shown import BEST, MANY, is_large, looks
 from jaxlab.report.study import Arm, Study
 from jaxlab.report.style import (
     DIVERGED,
@@ -22,12 +23,12 @@ from jaxlab.report.style import (
     add_axes,
     fit,
     new_figure,
-    styles,
     text_width,
     write_x_name,
 )
 
-_ROW = 0.36
+_ROW, _LOW_ROW = 0.36, 0.28
+"""Inches; the low one where there are many rows."""
 
 
 class Row(NamedTuple):
@@ -53,7 +54,7 @@ def final_metric(study: Study) -> Figure | None:
     measure, arms = measure_of(study), ranked(study)
     if finished_mean(arms[0]) is None:
         return None
-    look = styles([arm["name"] for arm in study["arms"]])
+    look = looks(study)
     rows = []
     for arm in arms:
         low, high = numbers(arm["report"]["interval"]) * measure.factor
@@ -76,15 +77,16 @@ def final_metric(study: Study) -> Figure | None:
 
 
 def paired_differences(study: Study) -> Figure | None:
-    """Draws how far every other arm is from the best, seed by seed.
+    """Draws how far every other arm is from the best, seed by seed; in a large study the next best ones.
 
     Circles: seeds. Marker: mean difference, filled where the verdict is not "undecided". Bar: 95%
     interval of this pair. None if there is nothing to compare, or every run of every arm diverged.
     """
     measure, (best, *others) = measure_of(study), ranked(study)
+    others = others[: BEST - 1] if is_large(study) else others
     if not others or finished_mean(best) is None:
         return None
-    look = styles([arm["name"] for arm in study["arms"]])
+    look = looks(study)
     rows = []
     for arm in others:
         found = between(study, arm["name"], best["name"])
@@ -133,7 +135,7 @@ def _trouble(arm: Arm) -> str:
 def _forest(rows: list[Row], *, higher_is_better: bool, zero: bool = False) -> tuple[Figure, Axes]:
     left = 0.18 + max(max(text_width(row.name), text_width(row.trouble, TEXT - 1.5)) for row in rows)
     right = 0.18 + max(text_width(row.words) for row in rows)
-    figure = new_figure(0.75 + _ROW * len(rows))
+    figure = new_figure(0.75 + (_LOW_ROW if len(rows) > MANY else _ROW) * len(rows))
     axes = add_axes(figure, left, right, bottom=0.45, top=0.3 if zero else 0.1)
     shown = _shown(rows, higher_is_better=higher_is_better)
     low, high = _window([row for row, close in zip(rows, shown, strict=True) if close], zero=zero)

@@ -11,6 +11,7 @@ from jaxlab import verdict
 from jaxlab.report.focus import limits, near
 from jaxlab.report.labels import EndLabel, end_labels
 from jaxlab.report.reading import measure_of, numbers
+from jaxlab.report.shown import looks, shown_arms
 from jaxlab.report.study import Arm, Study
 from jaxlab.report.style import (
     DIVERGED,
@@ -19,7 +20,6 @@ from jaxlab.report.style import (
     add_axes,
     fit,
     new_figure,
-    styles,
     text_width,
     write_x_name,
     write_y_name,
@@ -44,8 +44,7 @@ def learning_curves(study: Study) -> Figure:
     live on would look better than the arm is. Bands are 95% bootstrap bands, for the eye. The axis shows
     the part in which the arms differ; the first steps and arms far off may lie outside.
     """
-    measure, arms = measure_of(study), study["arms"]
-    look = styles([arm["name"] for arm in arms])
+    measure, arms, look = measure_of(study), shown_arms(study), looks(study)
     curves = [_curve(arm, measure.factor) for arm in arms]
     right = 0.45 + max(text_width(fit(arm["name"], NAME)) for arm in arms)
     figure = new_figure(max(3.0, 0.85 + LINE_HEIGHT * len(arms)))

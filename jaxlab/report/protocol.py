@@ -2,9 +2,10 @@
 
 from jaxlab.report.provenance import seeds_in_words
 from jaxlab.report.reading import at_edges, is_full, measure_of, points_of, steps_of, tuning_of, tunings
+from jaxlab.report.shown import MANY
 from jaxlab.report.study import Power, Program, Study
 from jaxlab.report.units import quantity, short
-from jaxlab.verdict.measure import enumerate_words
+from jaxlab.verdict.measure import enumerate_few, enumerate_words
 
 
 def protocol(study: Study) -> list[tuple[str, str]]:
@@ -49,7 +50,7 @@ def _tuning(study: Study) -> str:
     if widened:
         said += (
             " Where the best of the first values lay at an edge, the last ones went beyond it: of "
-            f"{enumerate_words(widened)}."
+            f"{enumerate_few(widened, MANY)}."
         )
     edges = [
         f"{arm['name']} ({enumerate_words([name.replace('_', ' ') for name in at_edges(tuning_of(arm))])})"
@@ -57,9 +58,8 @@ def _tuning(study: Study) -> str:
         if at_edges(tuning_of(arm))
     ]
     if edges:
-        said += (
-            f" Not tuned: {enumerate_words(edges)}, chosen at the edge of what was tried: better ones may lie beyond."
-        )
+        named = enumerate_few(edges, MANY)
+        said += f" Not tuned: {named}, chosen at the edge of what was tried: better ones may lie beyond."
     return said
 
 

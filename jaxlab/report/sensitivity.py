@@ -7,7 +7,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from jaxlab import verdict
 from jaxlab.report.focus import best_part
-from jaxlab.report.reading import at_edges, first_range, is_full, measure_of, numbers, tunings
+from jaxlab.report.reading import at_edges, first_range, is_full, measure_of, numbers, tuning_of, tunings
+from jaxlab.report.shown import looks, shown_arms
 from jaxlab.report.study import Study, Tuning
 from jaxlab.report.style import (
     DIVERGED,
@@ -20,7 +21,6 @@ from jaxlab.report.style import (
     add_axes,
     fit,
     new_figure,
-    styles,
     text_width,
 )
 from jaxlab.report.units import short
@@ -39,10 +39,10 @@ def sensitivity(study: Study) -> Figure | None:
     beyond the axis. Where the grid was widened, the range that it began with is shaded. Other arms stand behind in
     grey.
     """
-    measure, arms, done = measure_of(study), study["arms"], tunings(study)
-    if not done or is_full(study):
+    if not tunings(study) or is_full(study):
         return None
-    look = styles([arm["name"] for arm in arms])
+    measure, arms, look = measure_of(study), shown_arms(study), looks(study)
+    done = [tuning_of(arm) for arm in arms]
     columns = min(2, len(arms))
     rows = -(-len(arms) // columns)
     height = _TOP + rows * (_ROW + _TITLE) + _BOTTOM

@@ -9,6 +9,7 @@ from jaxlab.report.measures_table import expectations, reliability
 from jaxlab.report.protocol import protocol
 from jaxlab.report.provenance import Place, Stage, source
 from jaxlab.report.reading import measure_of, ranked, tunings
+from jaxlab.report.shown import BEST, is_large, shown_arms
 from jaxlab.report.study import Study
 
 _TITLES = {
@@ -75,37 +76,55 @@ def _plots(place: Place, vectors: Mapping[str, str], prefix: str) -> Html:
         file = f"{prefix}{name}"
         if file in vectors:
             drawing = inline_svg(vectors[file], file, _alternative(place.study, name))
-            caption = el("figcaption", f"{_CAPTIONS[name]} ", *plot_links(file), source(place, *_SOURCES[name]))
+            words = f"{_which(place.study, name)}{_CAPTIONS[name]} "
+            caption = el("figcaption", words, *plot_links(file), source(place, *_SOURCES[name]))
             shown.append(el("figure", el("h3", title), drawing, caption))
     return el("section", el("h2", "Plots"), el("div", *shown, class_="plots"))
 
 
+def _which(study: Study, name: str) -> str:
+    """Which arms of a large study a plot shows."""
+    if not is_large(study):
+        return ""
+    if name == "final":
+        return f"Coloured: the {BEST} best, which the other plots show. "
+    return f"The {BEST} best of {len(study['arms'])} arms; the tables have all. "
+
+
 def _alternative(study: Study, name: str) -> str:
     """What a plot shows, for those who cannot see it; the numbers are in the tables."""
-    order = ", ".join(arm["name"] for arm in ranked(study))
+    order = ", ".join(arm["name"] for arm in (ranked(study) if name == "final" else shown_arms(study)))
     return f"{_TITLES[name]}, {measure_of(study).axis()}, of {order}. The numbers stand in the tables of this page."
+
+
+def _compared(place: Place) -> Html:
+    """The pairs: a matrix, in a large study the best arm against each."""
+    if not is_large(place.study):
+        every = fold("All numbers of every pair", tables.pairs(place))
+        return el("section", el("h2", "Every pair"), tables.matrix(place), every)
+    best, count = ranked(place.study)[0]["name"], len(place.study["comparisons"])
+    words = f"The pairs with {best}. All {count:,} stand in results.json, under comparisons."
+    against = fold(f"{best} against each", tables.pairs(place, best_only=True))
+    return el("section", el("h2", "Every pair"), el("p", words, class_="words"), against)
 
 
 def _detail(place: Place) -> Html:
     study, beside = place.study, [reliability(place), expectations(place)]
-    compared = (
-        el(
-            "section",
-            el("h2", "Every pair"),
-            tables.matrix(place),
-            fold("All numbers of every pair", tables.pairs(place)),
-        )
-        if study["comparisons"]
-        else None
-    )
+
+    def long(words: str, *tables: Html | None) -> Html:
+        """Tables with a row for each arm; in a large study they would bury the page."""
+        return fold(words, join(*tables)) if is_large(study) else join(*tables)
+
     return join(
-        compared,
-        el("section", el("h2", "Cost"), costs(place)),
-        el("section", el("h2", "Beside the final metric"), *beside) if any(beside) else None,
+        _compared(place) if study["comparisons"] else None,
+        el("section", el("h2", "Cost"), long("What each arm costs", costs(place))),
+        el("section", el("h2", "Beside the final metric"), long("How often runs fail, what to expect", *beside))
+        if any(beside)
+        else None,
         el(
             "section",
             el("h2", "Recipes"),
-            recipe_tables.recipes(place),
+            long("What was tuned and chosen", recipe_tables.recipes(place)),
             fold("Every run of the tuning", recipe_tables.tuning_runs(place)) if tunings(study) else None,
             fold("Every report run", recipe_tables.seeds(place)),
         ),

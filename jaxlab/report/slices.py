@@ -11,8 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from jaxlab.report.focus import best_part, limits
 from jaxlab.report.reading import chosen_trial, is_full, measure_of, numbers, points_of, tuning_of
 from jaxlab.report.scale import Scale, even_scale, ticks
+from jaxlab.report.shown import looks, shown_arms
 from jaxlab.report.study import Study
-from jaxlab.report.style import DIVERGED, FAINT, INK, TEXT, WIDTH, Style, add_axes, fit, new_figure, styles
+from jaxlab.report.style import DIVERGED, FAINT, INK, TEXT, WIDTH, Style, add_axes, fit, new_figure
 
 _COLUMNS = 4
 """More hyperparameters than this go into further rows."""
@@ -72,7 +73,7 @@ def slices(study: Study) -> Figure | None:
 
 
 def _rows(study: Study) -> list[Row]:
-    factor, look = measure_of(study).factor, styles([arm["name"] for arm in study["arms"]])
+    factor, look = measure_of(study).factor, looks(study)
     return [
         Row(
             name=arm["name"],
@@ -81,7 +82,7 @@ def _rows(study: Study) -> list[Row]:
             chosen=chosen_trial(arm),
             style=look[arm["name"]],
         )
-        for arm in study["arms"]
+        for arm in shown_arms(study)
     ]
 
 

@@ -110,13 +110,13 @@ def _cell(study: Study, a: str, b: str, measure: verdict.Measure) -> Html:
     return el("td", sign, el("small", size), class_=word, title=told)
 
 
-def pairs(place: Place) -> Html:
-    """Every pair with all its numbers, the better-placed arm first."""
+def pairs(place: Place, *, best_only: bool = False) -> Html:
+    """Every pair with all its numbers, the better-placed arm first; or those of the best arm alone."""
     study, measure = place.study, measure_of(place.study)
     names = [arm["name"] for arm in ranked(study)]
     chances = any("p_better" in found for found in study["comparisons"])
     rows = []
-    for i, a in enumerate(names):
+    for i, a in enumerate(names[:1] if best_only else names):
         for b in names[i + 1 :]:
             if (found := between(study, a, b)) is None:
                 continue

@@ -107,3 +107,14 @@ def enumerate_words(words: list[str], join: str = "and") -> str:
     ('sgd', 'adam, sgd and lion')
     """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {join} {words[-1]}"
+
+
+def enumerate_few(words: list[str], most: int = 3) -> str:
+    """A list in a sentence, a long one cut to its first words and a count.
+
+    >>> enumerate_few(["sgd", "adam", "lion", "yogi"]), enumerate_few(["sgd", "adam", "lion", "yogi", "adan"])
+    ('sgd, adam, lion and yogi', 'sgd, adam, lion and 2 others')
+    """
+    if len(words) <= most + 1:
+        return enumerate_words(words)
+    return f"{', '.join(words[:most])} and {len(words) - most} others"

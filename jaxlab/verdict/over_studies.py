@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxlab.verdict.measure import enumerate_words
+from jaxlab.verdict.measure import enumerate_few
 
 Study = tuple[Sequence[str], Sequence[Mapping[str, Any]]]
 """The arms of a study, and its comparisons as results.json has them."""
@@ -40,16 +40,16 @@ def over_studies(studies: Sequence[Study], noun: str = "optimizer") -> str:
     lead = f"Over {len(studies)} studies"
     if unbeaten:
         verb = "is" if len(unbeaten) == 1 else "are"
-        said = [f"{lead} {enumerate_words(unbeaten)} {verb} nowhere shown to be worse than another {noun}."]
+        said = [f"{lead} {enumerate_few(unbeaten)} {verb} nowhere shown to be worse than another {noun}."]
     else:
         fewest = min(losses.values())
         best = [name for name in names if losses[name] == fewest]
         verb = "is" if len(best) == 1 else "are"
-        said = [f"{lead} every {noun} is beaten somewhere: {enumerate_words(best)} {verb} in {fewest}, the fewest."]
+        said = [f"{lead} every {noun} is beaten somewhere: {enumerate_few(best)} {verb} in {fewest}, the fewest."]
     rest = sorted((name for name in names if losses[name]), key=lambda name: losses[name])
     if unbeaten and rest:
         counts = [f"{name} is beaten in {losses[name]}" for name in rest]
-        said.append(f"{enumerate_words(counts)}.")
+        said.append(f"{enumerate_few(counts)}.")
     return " ".join(said)
 
 

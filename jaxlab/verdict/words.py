@@ -9,11 +9,8 @@ import numpy as np
 from jaxlab.verdict.compare import Comparison
 from jaxlab.verdict.divergence import ranking
 from jaxlab.verdict.intervals import t_interval
-from jaxlab.verdict.measure import Measure, enumerate_words, probability
+from jaxlab.verdict.measure import Measure, enumerate_few, enumerate_words, probability
 from jaxlab.verdict.superiority import Superiority
-
-_NAMED = 3
-"""Longer lists of arms are cut to this many names."""
 
 
 def sentence(comparison: Comparison, measure: Measure, level: float = 0.95) -> str:
@@ -125,7 +122,7 @@ def _best(best: str, mean: str, wins: list[Comparison], measure: Measure, level:
     known = [c for c in wins if math.isfinite(c.difference)]
     head = f"{best} is best on test {measure.name} with {mean}: better than"
     if not known:
-        return f"{head} {_listed([c.b for c in wins])}, whose runs diverged."
+        return f"{head} {enumerate_few([c.b for c in wins])}, whose runs diverged."
     nearest = min(known, key=lambda c: abs(c.difference))
     size = _size(nearest, measure, level)
     if len(wins) == 1:
@@ -139,27 +136,21 @@ def _not_best(best: str, mean: str, beaten: list[str], rest: list[Comparison], m
     open_ = [c for c in rest if c.verdict != "equivalent"]
     reasons = []
     if open_:
-        reasons.append(f"{_listed([c.b for c in open_])} may be as good")
+        reasons.append(f"{enumerate_few([c.b for c in open_])} may be as good")
     if equal:
-        reasons.append(f"{_listed(equal)} {'is' if len(equal) == 1 else 'are'} equivalent to it")
+        reasons.append(f"{enumerate_few(equal)} {'is' if len(equal) == 1 else 'are'} equivalent to it")
     lead = (
         f"No {noun} is shown to be best: {best} leads on test {measure.name} with {mean}, "
         f"but {enumerate_words(reasons)}."
     )
     said = [lead]
     if beaten:
-        said.append(f"It is better than {_listed(beaten)}.")
+        said.append(f"It is better than {enumerate_few(beaten)}.")
     plans = [(c.b, c.seeds_needed) for c in open_ if c.seeds_needed is not None]
     if plans:
         rival, seeds = plans[0]
         said.append(f"To tell {best} from {rival} needs about {seeds:,} more {_seeds(seeds)}.")
     return " ".join(said)
-
-
-def _listed(names: list[str]) -> str:
-    if len(names) <= _NAMED + 1:
-        return enumerate_words(names)
-    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} others"
 
 
 def _size(comparison: Comparison, measure: Measure, level: float) -> str:

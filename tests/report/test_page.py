@@ -5,12 +5,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from report.test_plots import large
 
 from jaxlab import verdict
 from jaxlab.report import check, load, render, write
 from jaxlab.report.markup import Html, el, inline_svg, link
 from jaxlab.report.page import _duration, _sentences
+from jaxlab.report.shown import BEST
 from jaxlab.report.style import DIVERGED
+from jaxlab.verdict.measure import MINUS
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
@@ -176,6 +179,20 @@ def test_what_users_name_is_text(study):
     assert "<script" not in text
     assert bad in page.texts
     assert not [href for href in page.values("href") if "javascript" in href]
+
+
+def test_a_large_study_tells_the_best_arm_against_each(study):
+    results = large(study)
+    text = render(results)
+    page = Page(text)
+    pairs = [cell for cell in page.texts if f" {MINUS} " in cell]
+    assert len(pairs) == 14
+    assert all(pair.startswith(f"adamw {MINUS} ") for pair in pairs)
+    assert "All 105 stand in results.json" in text
+    assert 'class="matrix"' not in text
+    assert text.count(f"The {BEST} best of 15 arms; the tables have all.") == 4
+    for arm in results["arms"]:
+        assert arm["name"] in page.texts
 
 
 def test_write_leaves_everything_and_nothing_else(study, tmp_path):

@@ -4,6 +4,7 @@ import functools
 import io
 import itertools
 import xml.etree.ElementTree as ET
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from jaxlab import report
+from jaxlab import report, verdict
 from jaxlab.report import check
 from jaxlab.report.best_of import best_of
 from jaxlab.report.focus import near
@@ -25,8 +26,9 @@ from jaxlab.report.learning_curves import learning_curves
 from jaxlab.report.plots import figures, to_png, to_svg
 from jaxlab.report.reading import ranked
 from jaxlab.report.sensitivity import sensitivity
+from jaxlab.report.shown import BEST, looks, shown_arms
 from jaxlab.report.slices import slices
-from jaxlab.report.style import fit, styles, text_width
+from jaxlab.report.style import FAINT, fit, styles, text_width
 
 CASES = {
     "two": {"arms": 2},
@@ -40,6 +42,21 @@ CASES = {
     "all that may be told": {"board": "one-knob"},
     "full board": {"board": "full", "rates": 16, "arms": 6},
 }
+
+
+def large(study, board="one-knob"):
+    """A study of more arms than plots of lines show: those of twelve, and three copies that are a little worse."""
+    results = study(arms=12, rates=4, board=board, lost={"adagrad": 2})
+    for arm in results["arms"][:3]:
+        copy = deepcopy(arm)
+        copy["name"] += "_again"
+        copy["report"]["test"] = np.asarray(copy["report"]["test"]) - 0.001
+        copy["report"]["mean"] = float(np.mean(copy["report"]["test"]))
+        copy["report"]["interval"] = verdict.t_interval(copy["report"]["test"])
+        results["arms"].append(copy)
+    tests = {arm["name"]: arm["report"]["test"] for arm in results["arms"]}
+    results["comparisons"] = [vars(found) for found in verdict.comparisons(tests, higher_is_better=True)]
+    return check(results)
 
 
 class Drawn(NamedTuple):
@@ -66,6 +83,13 @@ def draw(study):
     return drawn
 
 
+@pytest.fixture(scope="module")
+def drawn_large(study):
+    results = large(study)
+    found = figures(results)
+    return Drawn(results, found, {name: text_boxes(figure) for name, figure in found.items()})
+
+
 def text_boxes(figure):
     """Every text that is drawn, with its box in pixels; ticks beyond the axis are not drawn."""
     canvas = FigureCanvasAgg(figure)
@@ -85,8 +109,17 @@ def text_boxes(figure):
 @pytest.mark.parametrize("case", CASES)
 def test_no_text_touches_another_or_leaves_the_figure(case, draw):
     drawn = draw(case)
-    for name, found in drawn.boxes.items():
-        width, height = drawn.figures[name].canvas.get_width_height()
+    check_room(drawn.figures, drawn.boxes)
+
+
+def test_no_text_of_a_large_study_touches_another(drawn_large):
+    check_room(drawn_large.figures, drawn_large.boxes)
+
+
+def check_room(drawn, boxes):
+    """No text over another, none cut off."""
+    for name, found in boxes.items():
+        width, height = drawn[name].canvas.get_width_height()
         for text, box in found:
             inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
             assert inside, (name, text, box.extents)
@@ -104,6 +137,30 @@ def test_every_arm_is_named_in_every_plot(case, draw):
         missing = {arm["name"] for arm in drawn.results["arms"]} - drawn.texts(name)
         # Differences are those from the best arm, which the axis names.
         assert missing == ({best} if name == "differences" else set())
+
+
+def test_a_large_study_names_its_best_arms_and_all_in_one_plot(study, drawn_large):
+    results, _, boxes = drawn_large
+    best = {arm["name"] for arm in ranked(results)[:BEST]}
+    others = {arm["name"] for arm in results["arms"]} - best
+    drawn = {name: {text for text, _ in found} for name, found in boxes.items()}
+    full = slices(large(study, "full"))
+    assert full is not None
+    drawn["slices"] = {text.get_text() for text in full.findobj(Text)}
+    assert best | others <= drawn.pop("final")
+    assert len(best & drawn.pop("differences")) == BEST - 1
+    for name, texts in drawn.items():
+        assert best <= texts, name
+        assert not others & texts, name
+
+
+def test_arms_of_a_large_study_that_are_shown_have_a_colour_each(study, drawn_large):
+    results = drawn_large.results
+    look, best = looks(results), [arm["name"] for arm in shown_arms(results)]
+    assert len({look[name].color for name in best}) == len(best) == BEST
+    assert {style.color for name, style in look.items() if name not in best} == {FAINT}
+    few = check(study(arms=12, rates=4))
+    assert looks(few) == styles([arm["name"] for arm in few["arms"]])
 
 
 def test_axes_are_named_with_units(draw):

@@ -1,6 +1,7 @@
 """Sentences say what the numbers say, the better arm first."""
 
 import math
+import re
 
 import pytest
 
@@ -76,6 +77,20 @@ def test_equivalence_is_a_reason_not_to_choose():
 def test_long_lists_are_cut():
     arms = {f"arm{i}": [x + 0.0001 * i * (-1) ** j for j, x in enumerate(ADAM)] for i in range(9)}
     assert " and 5 others may be as good" in said(arms)
+
+
+def test_forty_arms_are_one_sentence_with_few_names():
+    offsets = [0.00005 * i for i in range(20)] + [0.01 + 0.001 * i for i in range(20)]
+    wiggle = [1.0, -1.0, 0.5, -0.7, 0.3]
+    arms = {
+        f"arm{i}": [x - offset + 0.0001 * w * (-1) ** i * (i % 5) for x, w in zip(ADAM, wiggle, strict=True)]
+        for i, offset in enumerate(offsets)
+    }
+    first, *rest = said(arms).split(". ")
+    assert first.startswith("No optimizer is shown to be best: arm0 leads on test accuracy with 97.20%, but ")
+    assert first.endswith("others may be as good")
+    assert len(re.findall(r"arm\d+", first)) <= 5
+    assert len(re.findall(r"arm\d+", " ".join(rest))) <= 6
 
 
 def test_one_seed():

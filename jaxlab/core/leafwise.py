@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int32, PyTree, UInt32
@@ -35,15 +36,22 @@ class Leaf:
       g: the incoming update (the gradient, for the first of a chain).
       p: the parameter, or None where the caller gave none.
       name: the leaf's path, as in ``encoder/0/kernel``.
-      seed: random bits of this leaf, layer and step.
+      layer: the layer's number, in the order of the stack; 0 where there are no layers.
+      step_seed: gives random bits of this leaf and step. Most optimizers never ask, and tracing them costs.
       beside: what ``beside`` computed for this leaf, such as a Hessian's diagonal; None without it.
     """
 
     g: Float[Array, "..."]
     p: Float[Array, "..."] | None
     name: str
-    seed: UInt32[Array, ""]
+    layer: UInt32[Array, ""]
+    step_seed: Callable[[], UInt32[Array, ""]]
     beside: Any = None
+
+    @property
+    def seed(self) -> UInt32[Array, ""]:
+        """Random bits of this leaf, layer and step."""
+        return storage.hash_bits(self.layer, self.step_seed())
 
     @property
     def key(self) -> Array:
@@ -126,11 +134,8 @@ def leafwise(
     store = storage.check_store(store)
     rules = _as_rules(layer_axes)
 
-    def declared(name: str, p: Any) -> Slots:
-        depth = _depth(rules, name, p)
-        # Compiled where there are layers: zeros that are made one by one know no mesh with explicit axes.
-        stacked = jax.jit(_over_layers(slots, depth), keep_unused=True)(p) if depth else slots(p)
-        return rebuild(stacked, [_of_stack(slot, depth) for slot in stacked])
+    declared = functools.partial(_declared, slots)
+    form_of = _forms(declared)
 
     def init(params: PyTree) -> LeafwiseState:
         count = jnp.zeros((), jnp.int32)
@@ -138,7 +143,7 @@ def leafwise(
         columns = []
         for name, p in zip(tree.names(params), leaves, strict=True):
             require_real(name, p)
-            own = declared(name, storage.decode(p))
+            own = declared(_depth(rules, name, p), storage.decode(p))
             kept = [storage.encode(slot, store, name, i, count) for i, slot in enumerate(own)]
             # Copies: a slot that begins as the parameter must not be donated twice.
             pairs = zip(own, map(_fresh, kept), strict=True)
@@ -168,13 +173,15 @@ def leafwise(
             depths[i] = _depth(rules, names[i], gradients[i])
 
         def layer_by_layer(function: Callable[..., Any], i: int, shared: PyTree) -> Any:
-            def one(g: Array, p: Array | None, seed: Array, other: Any, slots: Slots) -> Any:
-                return function(Leaf(g, p, names[i], seed, other), slots, shared, t)
+            step_seed = functools.partial(storage.seed_of, names[i], count, len(state.slots))
+
+            def one(g: Array, p: Array | None, layer: Array, other: Any, slots: Slots) -> Any:
+                return function(Leaf(g, p, names[i], layer, step_seed, other), slots, shared, t)
 
             g, p = full[i]
-            seeds = storage.random_bits(g.shape[: depths[i]], storage.seed_of(names[i], count, len(state.slots)))
-            seeds = _lies_with(g, range(depths[i]), seeds)
-            return _over_layers(one, depths[i])(g, p, seeds, others.get(i), decoded[i])
+            layers = np.arange(math.prod(g.shape[: depths[i]]), dtype=np.uint32).reshape(g.shape[: depths[i]])
+            layers = _lies_with(g, range(depths[i]), layers) if depths[i] else layers
+            return _over_layers(one, depths[i])(g, p, layers, others.get(i), decoded[i])
 
         now, sums = state.shared, None
         if gather is not None:
@@ -192,8 +199,7 @@ def leafwise(
             if direction.shape != gradients[i].shape:
                 raise ValueError(f"leaf {names[i]!r}: direction {direction.shape} for a gradient {gradients[i].shape}")
             directions[i] = direction.astype(gradients[i].dtype)
-            shape = jax.ShapeDtypeStruct(gradients[i].shape, hyper.arithmetic_dtype())
-            own = jax.eval_shape(functools.partial(declared, names[i]), shape)
+            own = form_of(depths[i], gradients[i].shape)
             for index, (slot, value) in enumerate(zip(own, after, strict=True)):
                 whole = dataclasses.replace(slot, value=value)
                 kept = storage.encode(whole, store, names[i], index, count)
@@ -202,6 +208,21 @@ def leafwise(
         return treedef.unflatten(directions), LeafwiseState(count, rebuild(state.slots, fields), now)
 
     return optax.GradientTransformationExtraArgs(init, step)
+
+
+def _declared(slots: Callable[[Array], Slots], depth: int, p: Any) -> Slots:
+    """The slots of a leaf that stacks so many axes of layers."""
+    # Compiled where there are layers: zeros that are made one by one know no mesh with explicit axes.
+    stacked = jax.jit(_over_layers(slots, depth), keep_unused=True)(p) if depth else slots(p)
+    return rebuild(stacked, [_of_stack(slot, depth) for slot in stacked])
+
+
+def _forms(declared: Callable[[int, Any], Slots]) -> Callable[[int, tuple[int, ...]], Slots]:
+    """How the slots of a leaf of that depth and shape are declared, without values; equal leaves are asked once."""
+    full = hyper.arithmetic_dtype
+    return functools.cache(
+        lambda depth, shape: jax.eval_shape(functools.partial(declared, depth), jax.ShapeDtypeStruct(shape, full()))
+    )
 
 
 def _asked_for(function: Callable[..., Any], extra: dict[str, Any], *, needed: bool = False) -> dict[str, Any]:

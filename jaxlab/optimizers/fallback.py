@@ -2,7 +2,7 @@
 
 import optax
 
-from jaxlab.core import hyper, tree
+from jaxlab.core import hyper, storage, tree
 from jaxlab.core.layouts import MATRICES, OTHERS, Layouts, labels_of
 from jaxlab.core.partition import partition
 from jaxlab.optimizers.adam import adam
@@ -24,7 +24,7 @@ def with_fallback(
     learning_rate: LearningRate,
     weight_decay: hyper.Scalar,
     layouts: Layouts,
-    state_dtype: str,
+    state_dtype: storage.StateDtype,
     decay_mask: tree.Mask = None,
 ) -> optax.GradientTransformationExtraArgs:
     """An optimizer of matrices, and for all other leaves the fallback.
@@ -55,7 +55,7 @@ def _named(
     fallback: Fallback,
     learning_rate: LearningRate,
     weight_decay: hyper.Scalar,
-    state_dtype: str,
+    state_dtype: storage.StateDtype,
     decay_mask: tree.Mask,
 ) -> optax.GradientTransformation | None:
     if fallback is None or isinstance(fallback, optax.GradientTransformation):

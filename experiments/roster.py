@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from jaxlab import report, tasks
+from jaxlab import report, tasks, verdict
 from jaxlab.optimizers import Recipe, get, names
 from jaxlab.report.sections import Section
 from jaxlab.report.study import Arm
@@ -54,16 +54,20 @@ def sections(studies: Sequence[report.Study], left_out: dict[str, dict[str, str]
 
 
 def _short(study: report.Study) -> tuple[str, list[str], list[list[str | float | None]]]:
-    """The arms whose mean test metric misses the target: what the tuning shows, and what those who made them say."""
-    target, higher = study["task"]["target"], study["task"]["higher_is_better"]
+    """The arms that miss the target: what their runs show, and what those who made them say."""
+    task = study["task"]
+    target, higher = task["target"], task["higher_is_better"]
+    measure = verdict.Measure(task["metric"], task["unit"], higher_is_better=higher)
     rows: list[list[str | float | None]] = []
     for arm in study["arms"]:
-        mean = arm["report"]["mean"]
-        reached = target is None or (mean is not None and (mean >= target if higher else mean <= target))
+        mean, lost = arm["report"]["mean"], arm["report"]["diverged"]
+        reached = target is None or (mean is not None and not lost and (mean >= target if higher else mean <= target))
         if not reached:
-            rows.append([arm["name"], mean, _what_is_seen(arm), get(arm["optimizer"]).caveat])
-    words = f"Arms whose mean on test data misses the task's target of {target:g}." if target is not None else ""
-    return words, ["arm", study["task"]["metric"], "what the runs show", "what is known of it"], rows
+            rows.append([arm["name"], measure.value(mean), _what_is_seen(arm), get(arm["optimizer"]).caveat or None])
+    words = (
+        f"Arms whose mean on test data misses the task's target of {measure.value(target)}, or of which a run diverged."
+    )
+    return words, ["arm", f"test {measure.name}", "what the runs show", "what is known of it"], rows
 
 
 def _what_is_seen(arm: Arm) -> str:
@@ -78,7 +82,7 @@ def _what_is_seen(arm: Arm) -> str:
         if lost:
             seen.append(f"{lost} of {len(runs)} tuning runs diverged")
     if arm["report"]["diverged"]:
-        seen.append(f"{arm['report']['diverged']} report runs diverged")
+        seen.append(f"{arm['report']['diverged']} of {len(arm['report']['test'])} report runs diverged")
     return "; ".join(seen) or "tuned, no run diverged"
 
 

@@ -83,12 +83,20 @@ def _page(results: Results, vectors: Mapping[str, str]) -> str:
     )
     answers = [show_numbers(results.get("numbers", []))]
     told = [show_section(section, vectors) for section in results.get("sections", [])]
-    main = answers + told if len(results.get("numbers", [])) <= FEW else told + answers
+    told = answers + told if len(results.get("numbers", [])) <= FEW else told + answers
     named = _named(results)
-    main = [summary([(place, f"{prefix}study") for place, prefix in named]), *main]
-    for place, prefix in named:
-        header = _study_header(place.study) if prefix else None
-        main.append(el("div", header, show_study(place, vectors, prefix), id=f"{prefix}study"))
+    studies = [
+        el(
+            "div",
+            _study_header(place.study) if prefix else None,
+            show_study(place, vectors, prefix),
+            id=f"{prefix}study",
+        )
+        for place, prefix in named
+    ]
+    # What several studies answer together comes before them; what there is to say of the one comes after it.
+    parts = studies + told if results["task"] is not None else told + studies
+    main = [summary([(place, f"{prefix}study") for place, prefix in named]), *parts]
     body = el("body", _header(results), el("main", *main, _origin(results)))
     return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"
 

@@ -1,6 +1,6 @@
 """To which leaf the parts of an optimizer's state belong, and which transform it goes to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -36,10 +36,16 @@ def bytes_of_leaves(state: PyTree, shapes: PyTree) -> tuple[list[int], int]:
         counts = alone and getattr(column[0], "shape", None) == ()
         return column if all(map(_is_slot, column)) and not counts else None
 
+    def is_known(part: Any) -> bool:
+        return _is_stacked(part) or _is_partition(part) or column_of(part) is not None
+
     own = dict.fromkeys(tree.names(shapes), 0)
-    for part in jax.tree.leaves(state, is_leaf=lambda part: _is_stacked(part) or column_of(part) is not None):
+    named = dict(zip(own, jax.tree.leaves(shapes), strict=True))
+    for part in jax.tree.leaves(state, is_leaf=is_known):
         if _is_stacked(part):
             shares = _bytes_of_stacks(part)
+        elif _is_partition(part):
+            shares = _bytes_of_partition(part, named)
         else:
             shares = zip(own, map(bytes_of, column_of(part) or [()] * len(own)), strict=True)
         for name, kept in shares:
@@ -63,6 +69,13 @@ def _bytes_of_stacks(state: MatrixwiseState) -> Iterator[tuple[str, int]]:
     for stack in stacks_of(state.leaves, size):
         each = bytes_of(state.slots[stack.key]) // max(stack.matrices, 1)
         yield from ((piece.leaf, each * piece.matrices) for piece in stack.pieces)
+
+
+def _bytes_of_partition(state: PartitionState, named: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Of each leaf in its own part, which knows it by name."""
+    for label, inner in state.inner.items():
+        shapes = {name: named[name] for name, own in state.routes if own == label}
+        yield from zip(tree.names(shapes), bytes_of_leaves(inner, shapes)[0], strict=True)
 
 
 def routes_of(state: PyTree) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -41,9 +41,9 @@ def partition(
 ) -> optax.GradientTransformationExtraArgs:
     """Each leaf to the transform of its label.
 
-    A transform sees the whole tree, with ``optax.MaskedNode()`` where a leaf is another's: names stay what they are,
-    and rules over names mean the same inside. Of the extra arguments, trees and functions of the parameters are
-    cut to its leaves, too: for its ``value_fn`` the other leaves stand still.
+    A transform sees its own leaves as a dict by name: names stay what they are, rules over names mean the same
+    inside, whatever containers the tree is made of. Of the extra arguments, trees and functions of the parameters
+    are cut to its leaves, too: for its ``value_fn`` the other leaves stand still.
 
     Args:
       transforms: by label. None freezes: the update is zero, and there is no state.
@@ -82,7 +82,7 @@ def partition(
             own = None if params is None else _only(params, routes, label)
             seen = _seen_by(label, routes, params, extra)
             part, inner[label] = tx.update(_only(updates, routes, label), state.inner[label], own, **seen)
-            results.update(zip(tree.names(part), jax.tree.leaves(part), strict=True))
+            results.update(cast("dict[str, Any]", part))
 
         def result(path: Any, g: Any) -> Any:
             name = tree.path_name(path)
@@ -105,22 +105,18 @@ def _routes(labels: Labels, params: PyTree, known: Sequence[str]) -> Routes:
     return Routes(zip(names, chosen, strict=True))
 
 
-def _only(values: PyTree, routes: Mapping[str, str], label: str) -> PyTree:
-    """The leaves of one label; in place of the others nothing that counts as a leaf."""
-
-    def one(path: Any, leaf: Any) -> Any:
-        return leaf if routes[tree.path_name(path)] == label else optax.MaskedNode()
-
-    return jax.tree_util.tree_map_with_path(one, values)
+def _only(values: PyTree, routes: Mapping[str, str], label: str) -> dict[str, Any]:
+    """The leaves of one label by name; None where one is absent."""
+    named = zip(tree.names(values, is_leaf=tree.is_none), jax.tree.leaves(values, is_leaf=tree.is_none), strict=True)
+    return {name: leaf for name, leaf in named if routes.get(name) == label}
 
 
 def _seen_by(label: str, routes: Mapping[str, str], params: PyTree | None, extra: Mapping[str, Any]) -> dict[str, Any]:
     """The extra arguments as functions of the label's own leaves."""
     only = functools.partial(_only, routes=routes, label=label)
 
-    def filled(own: PyTree, others: PyTree) -> PyTree:
-        values = dict(zip(tree.names(own), jax.tree.leaves(own), strict=True))
-        return jax.tree_util.tree_map_with_path(lambda path, leaf: values.get(tree.path_name(path), leaf), others)
+    def filled(own: Mapping[str, Any], others: PyTree) -> PyTree:
+        return jax.tree_util.tree_map_with_path(lambda path, leaf: own.get(tree.path_name(path), leaf), others)
 
     def of_own(function: Callable[..., Any], result: Callable[[Any], Any]) -> Callable[..., Any]:
         return lambda own, *rest: result(function(filled(own, params), *rest))
@@ -138,7 +134,7 @@ def _seen_by(label: str, routes: Mapping[str, str], params: PyTree | None, extra
             seen[name] = of_own(extra[name], only)
     if "hvp_fn" in extra:
 
-        def hvp_fn(own: PyTree, vector: PyTree) -> PyTree:
+        def hvp_fn(own: Mapping[str, Any], vector: Mapping[str, Any]) -> PyTree:
             still = jax.tree.map(jnp.zeros_like, params)
             return only(extra["hvp_fn"](filled(own, params), filled(vector, still)))
 

@@ -74,7 +74,7 @@ def test_functions_of_the_parameters_are_functions_of_the_own_leaves():
     assert float(seen["value"]) == (4 + 9) * 3
     np.testing.assert_array_equal(seen["grad"]["a"], [12.0, 18.0])
     np.testing.assert_array_equal(seen["hvp"]["a"], [12.0, 18.0])
-    assert seen["grad"]["b"] == seen["hvp"]["b"] == optax.MaskedNode()
+    assert set(seen["grad"]) == set(seen["hvp"]) == {"a"}
 
 
 def test_bad_input():

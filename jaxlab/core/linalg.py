@@ -41,6 +41,21 @@ def orthonormal(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
     return q
 
 
+def svd(a: Float[Array, "m n"]) -> tuple[Float[Array, "m k"], Float[Array, " k"], Float[Array, "k n"]]:
+    """The reduced singular value decomposition: left vectors as columns, values descending, right vectors as rows.
+
+    >>> svd(jnp.array([[0.0, 2.0], [3.0, 0.0]]))[1].tolist()
+    [3.0, 2.0]
+    """
+    u, values, vt = jax.lax.platform_dependent(a, cpu=_one_at_a_time(_svd), default=_svd)
+    return u, values, vt
+
+
+def _svd(a: Array) -> tuple[Array, ...]:
+    u, values, vt = jnp.linalg.svd(a, full_matrices=False)
+    return u, values, vt
+
+
 def _eigh(a: Array) -> tuple[Array, ...]:
     values, vectors = jnp.linalg.eigh(a)
     return values, vectors

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, linalg
 from jaxlab.core.chain import chain
 from jaxlab.optimizers import spaces
 from jaxlab.optimizers.dense import Dense
@@ -106,7 +106,7 @@ def gauss_newton(
 
 @jax.jit
 def _solve(jacobian: Float[Array, "m n"], g: Float[Array, " n"], damping: Float[Array, ""]) -> Float[Array, " n"]:
-    _, singular, basis = jnp.linalg.svd(jacobian, full_matrices=False)
+    _, singular, basis = linalg.svd(jacobian)
     kept = singular > max(jacobian.shape) * jnp.finfo(g.dtype).eps * jnp.max(singular)
     # Where the Jacobian is not finite neither is the direction: a step that skips such shall see it.
     kept |= jnp.isnan(singular)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, linalg
 from jaxlab.core.chain import chain
 from jaxlab.optimizers import spaces
 from jaxlab.optimizers.dense import Dense
@@ -102,7 +102,7 @@ def newton(
 
 @jax.jit
 def _solve(hessian: Float[Array, "n n"], g: Float[Array, " n"], damping: Float[Array, ""]) -> Float[Array, " n"]:
-    eigenvalues, basis = jnp.linalg.eigh((hessian + hessian.T) / 2, symmetrize_input=False)
+    eigenvalues, basis = linalg.eigh((hessian + hessian.T) / 2)
     sizes = jnp.abs(eigenvalues)
     precision = jnp.finfo(g.dtype)
     floor = jnp.maximum(precision.eps * jnp.max(sizes), precision.tiny)

@@ -15,9 +15,11 @@ def use_every_core(cores: int | None = None) -> None:
     the members, is 1.6 times faster on two. It changes nothing on GPU and TPU, nor where the number of CPU
     devices has been chosen already.
 
-    An optimizer that calls LAPACK (a QR) in several members of a device at once can wait for ever on such devices: its
-    calls wait for threads of the pool that makes them. The environment's ``PJRT_NPROC`` of twice the cores, set before
-    JAX starts, ends that, and makes small programs slower by half.
+    An optimizer that calls LAPACK for several matrices at once, as ``jnp.linalg.qr`` does of members that are
+    vectorised, can wait for ever on such devices: its calls wait for threads of the pool that makes them. jaxlab's own
+    do not (:mod:`jaxlab.core.linalg` takes one matrix after the other, and others may use it). For those that do the
+    environment's ``PJRT_NPROC`` of several times the cores, set before JAX starts, ends that, and makes small programs
+    slower by half.
 
     Args:
       cores: how many; by default those that this process may run on.

@@ -21,6 +21,8 @@ def test_eigenvectors_and_bases_of_a_batch(x64):
     values, vectors = jax.jit(jax.vmap(linalg.eigh))(a)
     np.testing.assert_allclose(values, np.linalg.eigvalsh(a), rtol=1e-9)
     np.testing.assert_allclose(vectors @ (values[:, :, None] * vectors.mT), a, atol=1e-14)
+    u, sizes, vt = jax.jit(jax.vmap(linalg.svd))(a[:, :4])
+    np.testing.assert_allclose(u @ (sizes[:, :, None] * vt), a[:, :4], atol=1e-14)
     tall = np.random.default_rng(1).standard_normal((3, 6, 6))
     q, wanted = jax.jit(jax.vmap(linalg.orthonormal))(tall), np.linalg.qr(tall)[0]
     np.testing.assert_allclose(np.abs(q.mT @ wanted), np.broadcast_to(np.eye(6), q.shape), atol=1e-12)
@@ -33,7 +35,7 @@ def test_columns_that_depend_on_one_another_give_a_whole_basis(x64):
         np.testing.assert_allclose(q.T @ q, np.eye(6), atol=1e-12)
 
 
-@pytest.mark.parametrize("function", [linalg.eigh, linalg.orthonormal])
+@pytest.mark.parametrize("function", [linalg.eigh, linalg.orthonormal, linalg.svd])
 def test_lapack_is_called_for_one_matrix_at_a_time(function):
     """A batch would wait for the threads that make it: with several devices for ever."""
     twice = jax.jit(jax.vmap(jax.vmap(function)))

@@ -15,7 +15,8 @@ two one-sided tests at 5% for each arm, with a margin for each task: a tenth of 
 in a trial on other seeds. Last, bytes for each parameter, and the time of a step on eight matrices of 1024 x 1024,
 all formats in turn, round by round.
 
-Writes results.json, report.html and the plots. About six minutes on two CPU cores.
+Writes results.json, report.html and the plots. It took 32 minutes on two CPU cores with ten times as much other work
+(``benchmarks/results/cpu-2-cores/storage.json``).
 """
 
 import dataclasses

@@ -70,8 +70,7 @@ def section_of(task: str, ends: Ends, judged: Mapping[str, verdict.Comparison]) 
         row = [label, ends.bytes[label], float(loss.mean()), difference, one.verdict if one else "-"]
         rows.append([*row, float(ends.test[label].mean())])
         if one and math.isfinite(one.difference) and label != CONTROL:
-            edges = {"low": [low], "high": [high]} if math.isfinite(low) else {}
-            points.append({"name": label, "x": [ends.bytes[label]], "y": [one.difference], "kind": "points", **edges})
+            points.append({"name": label, "x": [ends.bytes[label]], "y": [one.difference], "kind": "points"})
     spread = float(ends.loss[BASE].std(ddof=1))
     text = (
         f"Margin {MARGINS[task]} nats, set beforehand. Over the {len(ends.loss[BASE])} seeds float32's final loss has "
@@ -87,7 +86,7 @@ def section_of(task: str, ends: Ends, judged: Mapping[str, verdict.Comparison]) 
             {
                 "name": f"{task}_difference",
                 "title": f"{task}: final loss less that of float32",
-                "caption": "Mean over seeds with its interval; the negative control is left to the table.",
+                "caption": "Means over seeds; their intervals, and the negative control, are in the table.",
                 "x": "bytes of state a parameter",
                 "y": "nats",
                 "level": ["float32", 0.0],

@@ -29,7 +29,7 @@ def expand(optimizers: Sequence[str], task: tasks.Task, schedule: str) -> tuple[
                 try:
                     tasks.check_optimizer(task, Recipe(other, schedule))
                 except ValueError as error:
-                    left_out[other] = str(error)
+                    left_out[other] = str(error).removeprefix(f"optimizer = {other!r} on task {task.name!r}: ")
                 else:
                     arms.append(other)
         else:
@@ -89,7 +89,7 @@ def _what_is_seen(arm: Arm) -> str:
 def _section(title: str, words: str, columns: list[str], rows: list[list[str | float | None]]) -> Section:
     return {
         "title": title,
-        "text": [words],
-        "tables": [{"title": title, "columns": columns, "rows": rows}],
+        "text": [],
+        "tables": [{"title": words, "columns": columns, "rows": rows}],
         "charts": [],
     }

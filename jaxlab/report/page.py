@@ -85,17 +85,18 @@ def _page(results: Results, vectors: Mapping[str, str]) -> str:
     told = [show_section(section, vectors) for section in results.get("sections", [])]
     told = answers + told if len(results.get("numbers", [])) <= FEW else told + answers
     named = _named(results)
+    one = results["task"] is not None
     studies = [
         el(
             "div",
             _study_header(place.study) if prefix else None,
-            show_study(place, vectors, prefix),
+            show_study(place, vectors, prefix, told if one else []),
             id=f"{prefix}study",
         )
         for place, prefix in named
     ]
-    # What several studies answer together comes before them; what there is to say of the one comes after it.
-    parts = studies + told if results["task"] is not None else told + studies
+    # What several studies say together stands before them.
+    parts = studies if one else told + studies
     main = [summary([(place, f"{prefix}study") for place, prefix in named]), *parts]
     body = el("body", _header(results), el("main", *main, _origin(results)))
     return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"

@@ -1,6 +1,6 @@
 """The part of a page that shows one study: its result, its plots, every pair, costs, recipes, how it was measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jaxlab.report import recipe_tables, tables
 from jaxlab.report.cost_table import costs
@@ -47,14 +47,15 @@ _SOURCES: dict[str, tuple[tuple[Stage, ...], tuple[str, ...]]] = {
 }
 
 
-def show_study(place: Place, vectors: Mapping[str, str], prefix: str) -> Html:
+def show_study(place: Place, vectors: Mapping[str, str], prefix: str, told: Sequence[Html | None] = ()) -> Html:
     """A study as sections.
 
     Args:
       place: the study, and where it stands in results.json.
       vectors: SVG text by the plots' names, which begin with ``prefix``.
+      told: what else there is to say of it, between its plots and its details.
     """
-    return join(_result(place), _plots(place, vectors, prefix), _detail(place))
+    return join(_result(place), _plots(place, vectors, prefix), *told, _detail(place))
 
 
 def _result(place: Place) -> Html:

@@ -129,9 +129,18 @@ def _seen_by(label: str, routes: Mapping[str, str], params: PyTree | None, extra
     for name in ("value_fn", "residual_fn"):
         if name in extra:
             seen[name] = of_own(extra[name], lambda value: value)
-    for name in ("grad_fn", "per_example_grad_fn", "sampled_grad_fn"):
+    for name in ("grad_fn", "sampled_grad_fn"):
         if name in extra:
             seen[name] = of_own(extra[name], only)
+    if "per_example_grad_fn" in extra:
+
+        def per_example_grad_fn(own: Mapping[str, Any], each: Any = None, microbatch: int | None = None) -> PyTree:
+            function, point = extra["per_example_grad_fn"], filled(own, params)
+            if each is None:
+                return only(function(point))
+            return function(point, each=lambda gradient: each(only(gradient)), microbatch=microbatch)
+
+        seen["per_example_grad_fn"] = per_example_grad_fn
     if "hvp_fn" in extra:
 
         def hvp_fn(own: Mapping[str, Any], vector: Mapping[str, Any]) -> PyTree:

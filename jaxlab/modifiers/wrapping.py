@@ -62,7 +62,8 @@ def after(
     Args:
       inner: any optax optimizer; its updates are steps, already negative.
       change: a transform of these steps. Its extra arguments are those of ``update`` and ``raw``, the gradient
-        that ``inner`` was given, and ``rate``, the learning rate in its state (None if it keeps none).
+        that ``inner`` was given, ``rate``, the learning rate in its state (None if it keeps none), and ``still``, the
+        names of the leaves that a group of it freezes.
       needs_rate: why the learning rate is needed, in a few words, where it is.
 
     Raises:
@@ -83,7 +84,7 @@ def after(
     def update(updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any) -> tuple[PyTree, ThenState]:
         full = tree.cast(updates, hyper.arithmetic_dtype())
         steps, inner_state = inner.update(full, state.inner, params, **extra)
-        known = {"raw": full, "rate": effective_learning_rate(inner_state)}
+        known = {"raw": full, "rate": effective_learning_rate(inner_state), "still": frozen(inner_state)}
         changed, change_state = change.update(steps, state.change, params, **(extra | known))
         return tree.cast_like(changed, updates), ThenState(inner_state, change_state)
 
@@ -101,11 +102,17 @@ def rate_everywhere(steps: PyTree, params: PyTree | None, t: Array, rate: Array)
 
 
 def decay_beside(weight_decay: Strength, decay_mask: tree.Mask) -> Callable[..., PyTree]:
-    r"""For :func:`~jaxlab.core.leafwise.leafwise`: :math:`\alpha_t \lambda` beside a leaf, None where it is spared."""
+    r"""For :func:`~jaxlab.core.leafwise.leafwise`: :math:`\alpha_t \lambda` beside a leaf.
+
+    None where the mask spares it, and where it is frozen.
+    """
     rules = as_rules(weight_decay, "weight_decay")
 
-    def beside(steps: PyTree, params: PyTree, t: Array, rate: Array) -> PyTree:
-        return jax.tree.map(lambda amount: rate * amount, amounts_like(params, rules, decay_mask))
+    def beside(steps: PyTree, params: PyTree, t: Array, rate: Array, still: set[str]) -> PyTree:
+        def one(path: Any, amount: Array) -> Array | None:
+            return None if tree.path_name(path) in still else rate * amount
+
+        return jax.tree_util.tree_map_with_path(one, amounts_like(params, rules, decay_mask))
 
     return beside
 
@@ -128,4 +135,10 @@ def frozen(opt_state: PyTree) -> set[str]:
 
 def choose(good: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:
     """``new`` where it is good, else ``old``, leaf by leaf, in the types of ``old``."""
-    return jax.tree.map(lambda a, b: jnp.where(good, a, b).astype(b.dtype), new, old)
+
+    def one(a: Array, b: Array) -> Array:
+        chosen = jnp.where(good, a, b)
+        # Random keys, which optax's noise keeps, have a type that nothing is cast to.
+        return chosen if chosen.dtype == b.dtype else chosen.astype(b.dtype)
+
+    return jax.tree.map(one, new, old)

@@ -77,6 +77,25 @@ def test_functions_of_the_parameters_are_functions_of_the_own_leaves():
     assert set(seen["grad"]) == set(seen["hvp"]) == {"a"}
 
 
+def test_gradients_of_single_examples_are_those_of_the_own_leaves():
+    examples = {"a": jnp.array([[1.0], [2.0]]), "b": jnp.array([[3.0], [4.0]])}
+    seen = {}
+
+    def per_example_grad_fn(params, each=None, microbatch=None):
+        return examples if each is None else jax.tree.map(lambda x: (x.sum(), microbatch), jax.vmap(each)(examples))
+
+    def look(updates, state, params=None, **extra):
+        seen["all"] = extra["per_example_grad_fn"](params)
+        seen["sum"] = extra["per_example_grad_fn"](params, each=lambda g: {**g, "count": jnp.ones(())}, microbatch=2)
+        return updates, state
+
+    mine = optax.GradientTransformationExtraArgs(lambda p: optax.EmptyState(), look)
+    tx, params = partition({"mine": mine, "other": None}, [("a", "mine"), ("b", "other")]), {"a": 0.0, "b": 0.0}
+    tx.update(params, tx.init(params), params, per_example_grad_fn=per_example_grad_fn)
+    assert set(seen["all"]) == {"a"}
+    assert seen["sum"] == {"a": (3.0, 2), "count": (2.0, 2)}
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="at least one label"):
         partition({}, [])

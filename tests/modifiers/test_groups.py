@@ -77,6 +77,16 @@ def test_a_frozen_gradient_is_no_reason_to_skip(bad):
         np.testing.assert_allclose(updates["head"]["kernel"], -0.5)
 
 
+@pytest.mark.parametrize("decay", [modifiers.cautious_decay, modifiers.decay_to_init])
+def test_a_decay_around_groups_leaves_frozen_leaves_alone(decay):
+    tx = decay(modifiers.groups({"free": optimizers.sgd(0.5), "still": None}, [("a", "still"), ("", "free")]), 0.5)
+    params = {"a": jnp.ones(1), "b": jnp.ones(1)}
+    moved = jax.tree.map(lambda p: 3 * p, params)
+    updates, _ = tx.update(params, tx.init(params), moved)
+    assert updates["a"].tolist() == [0.0]
+    assert updates["b"].item() < -0.5
+
+
 def test_groups_in_groups_freeze_too():
     inner = modifiers.groups({"on": optax.sgd(1.0), "off": None}, [("bias", "off"), ("", "on")])
     tx = modifiers.clip_by_global_norm(modifiers.groups({"all": inner}, lambda name, leaf: "all"), 1.0)

@@ -50,6 +50,19 @@ def test_an_update_that_is_not_finite_is_skipped_though_its_gradient_is():
     assert not np.any(updates)
 
 
+def test_a_state_may_hold_random_keys():
+    """As that of optax's noise does: no cast knows them."""
+    tx = modifiers.skip_nonfinite(optax.noisy_sgd(0.1, key=jax.random.key(0)))
+    state = tx.init(jnp.ones(2))
+    _, good = tx.update(jnp.ones(2), state)
+    _, bad = tx.update(jnp.array([1.0, jnp.nan]), state)
+    keys = [
+        [leaf for leaf in jax.tree.leaves(s) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
+        for s in (state, good, bad)
+    ]
+    assert keys[0] == keys[2] != keys[1]
+
+
 def _transcription(losses, norms, sigmas, decay, warmup):
     """Which readings are spikes, by weights and variances of float64."""
     spikes, kept = [], {"loss": (0.0, 0.0), "norm": (0.0, 0.0)}

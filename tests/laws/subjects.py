@@ -46,7 +46,7 @@ ALTERNATIVES = {
     "root": 2,
     "refresh": 3,
     "block_size": 2,
-    "max_size": 2,
+    "max_size": 4,
     "whiten": "gradient",
     "one_sided": True,
     "axis": 0,
@@ -404,6 +404,10 @@ PLAIN = tuple(subject for subject in SUBJECTS if subject.plain)
 ROUNDED = tuple(subject for subject in SUBJECTS if subject.name == "adam-state_dtype=bfloat16")
 # State with fewer axes than its parameter, for the law of layouts.
 FACTORED = tuple(subject for subject in SUBJECTS if subject.name == "adafactor-min_factored=2")
+# Of eight rows of four columns, in the law of layouts, half of a basis is made of rounding, and the largest part of an
+# inverse root: there sides of four stand trial, and blocks of two.
+DEGENERATE = ("soap", "shampoo")
+OF_FULL_RANK = tuple(one for one in SUBJECTS if one.name in ("soap-max_size=4", "shampoo-block_size=2"))
 DISTINCT = (*(subject for subject in SUBJECTS if not subject.low_bit), *ROUNDED)
 
 

@@ -134,4 +134,8 @@ ADAN = OptimizerInfo(
         "weight_decay": LogUniform(1e-3, 1.0),
     },
     needs_params=True,
+    caveat=(
+        "Its official code says that for better performance beta3 and then beta1 are to be tuned, and decays "
+        "weights by 0.02; tuned by one knob it has the default betas and no decay."
+    ),
 )

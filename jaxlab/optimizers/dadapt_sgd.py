@@ -149,5 +149,12 @@ def dadapt_sgd(
 
 
 DADAPT_SGD = OptimizerInfo(
-    "dadapt_sgd", dadapt_sgd, "Defazio and Mishchenko 2023, arXiv:2301.07733", spaces.PARAMETER_FREE
+    "dadapt_sgd",
+    dadapt_sgd,
+    "Defazio and Mishchenko 2023, arXiv:2301.07733",
+    spaces.PARAMETER_FREE,
+    caveat=(
+        "Its authors advise a rate of 1, and offer Prodigy, whose estimate grows faster, where D-Adaptation "
+        "underestimates the rate."
+    ),
 )

@@ -237,4 +237,8 @@ LBFGS = OptimizerInfo(
     spaces.SECOND_ORDER,
     needs_params=True,
     needs=NEEDS,
+    caveat=(
+        "It relies on gradients that noise does not dominate, which, Bollapragada et al. 2018, arXiv:1802.05374, "
+        "write, appears to call for the full batch; a comparison draws small ones."
+    ),
 )

@@ -97,4 +97,8 @@ LION = OptimizerInfo(
     "Chen et al. 2023, arXiv:2302.06675",
     {"learning_rate": LogUniform(1e-5, 3e-3), "weight_decay": LogUniform(5e-2, 10.0)},
     needs_params=True,
+    caveat=(
+        "Its authors' ablation finds that it prefers larger batches than AdamW: best at 4,096 where AdamW is best "
+        "at 256, but still robust at 64."
+    ),
 )

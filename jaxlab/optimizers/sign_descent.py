@@ -95,4 +95,8 @@ SIGN_DESCENT = OptimizerInfo(
     "Bernstein et al. 2018, arXiv:1802.04434",
     {"learning_rate": LogUniform(1e-5, 3e-3), "momentum": OneMinusLog(0.5, 0.99)},
     needs_params=True,
+    caveat=(
+        "The sign is a biased estimate: Karimireddy et al. 2019, arXiv:1901.09847, show that it need not converge "
+        "to the optimum and may generalize worse than SGD."
+    ),
 )

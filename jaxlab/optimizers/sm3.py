@@ -48,7 +48,8 @@ def scale_by_sm3(
     Args:
       momentum: :math:`\mu`, in [0, 1); None is none.
       layer_axes: how many leading axes of a leaf stack layers, see :func:`~jaxlab.core.leafwise.leafwise` (static).
-      state_dtype: how the average is kept, see :mod:`jaxlab.core.storage` (static). The bounds, which only grow, are float32.
+      state_dtype: how the average is kept, see :mod:`jaxlab.core.storage` (static). The bounds, which only
+        grow, are float32.
 
     Raises:
       ValueError: a momentum outside [0, 1), an unknown ``state_dtype``; from ``init``, a leaf with fewer axes than
@@ -113,4 +114,13 @@ def sm3(
     return chain(scale_by_sm3(momentum, layer_axes, state_dtype=state_dtype), scale_by_learning_rate(learning_rate))
 
 
-SM3 = OptimizerInfo("sm3", sm3, "Anil et al. 2019, arXiv:1901.11150", {"learning_rate": LogUniform(1e-3, 1.0)})
+SM3 = OptimizerInfo(
+    "sm3",
+    sm3,
+    "Anil et al. 2019, arXiv:1901.11150",
+    {"learning_rate": LogUniform(1e-3, 1.0)},
+    caveat=(
+        "Its authors made it to save memory in very large models: its sums of squares bound Adagrad's from above, "
+        "and like those they only grow."
+    ),
+)

@@ -159,5 +159,14 @@ def _square(x: Float[Array, "..."]) -> Float[Array, ""]:
 
 
 DOG = OptimizerInfo(
-    "dog", dog, "Ivgi, Hinder and Carmon 2023, arXiv:2302.12022", spaces.PARAMETER_FREE, needs_params=True
+    "dog",
+    dog,
+    "Ivgi, Hinder and Carmon 2023, arXiv:2302.12022",
+    spaces.PARAMETER_FREE,
+    needs_params=True,
+    caveat=(
+        "Its authors say that for best performance, and for a fair comparison, it must be combined with an "
+        "average of the iterates, and that reps_rel is to be raised where the step size hardly grows for a few "
+        "hundred steps."
+    ),
 )

@@ -1,8 +1,11 @@
 """The protocol says what the results say, also where they do not flatter."""
 
+from report.test_plots import large
+
 from jaxlab.report import check
 from jaxlab.report.protocol import protocol
 from jaxlab.report.results import studies_of
+from jaxlab.report.shown import MANY
 
 
 def words(results):
@@ -34,6 +37,15 @@ def test_unequal_budgets_and_edges_are_told(study):
     said = words(results)["Tuning"]
     assert "DIFFERENT budgets, 9 to 24 runs" in said
     assert "Not tuned: momentum (learning rate), chosen at the edge of what was tried" in said
+
+
+def test_many_arms_at_an_edge_are_counted(study):
+    results = large(study)
+    for arm in results["arms"]:
+        arm["tuning"]["edges"] = ["learning_rate"]
+    said = words(results)["Tuning"]
+    assert said.count("(learning rate)") == MANY
+    assert "and 3 others, chosen at the edge of what was tried" in said
 
 
 def test_what_a_file_may_tell_is_told(study):

@@ -11,7 +11,7 @@ from jaxlab.core.blocks import Blocks
 from jaxlab.core.cost import bytes_of
 from jaxlab.core.matrixwise import MatrixwiseState
 from jaxlab.core.partition import PartitionState
-from jaxlab.core.stacks import stacks_of
+from jaxlab.core.stacks import largest_side, stacks_of
 
 
 def bytes_of_leaves(state: PyTree, shapes: PyTree) -> tuple[list[int], int]:
@@ -65,8 +65,7 @@ def _is_stacked(part: Any) -> bool:
 def _bytes_of_stacks(state: MatrixwiseState) -> Iterator[tuple[str, int]]:
     """Each leaf's share of each stack."""
     # Whatever is cut has a block of the whole size: the largest there is tells it.
-    size = max((int(side) for key in state.slots for side in key.split("x")), default=1)
-    for stack in stacks_of(state.leaves, size):
+    for stack in stacks_of(state.leaves, largest_side(state.slots)):
         each = bytes_of(state.slots[stack.key]) // max(stack.matrices, 1)
         yield from ((piece.leaf, each * piece.matrices) for piece in stack.pieces)
 

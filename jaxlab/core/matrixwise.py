@@ -49,7 +49,7 @@ class MatrixwiseState(NamedTuple):
     Attributes:
       count: steps taken.
       leaves: which leaves the stacks are made of, :class:`~jaxlab.core.stacks.Leaves`.
-      slots: for each shape, such as ``"64x64"``, the optimizer's NamedTuple with a leading axis of matrices.
+      slots: for each stack, such as ``"64x64"``, the optimizer's NamedTuple with a leading axis of matrices.
     """
 
     count: Int32[Array, ""]
@@ -61,7 +61,7 @@ def matrixwise(
     update: Callable[[Matrix, Slots], tuple[Array, Slots]],
     *,
     slots: Callable[[jax.ShapeDtypeStruct], Slots] = no_slots,
-    store: Any = "float32",
+    store: storage.StateDtype = "float32",
     needs_params: bool = False,
     rules: layouts.Layouts = (),
     block_size: int | None = None,
@@ -75,7 +75,8 @@ def matrixwise(
         the gradient's shape.
       slots: ``shape -> NamedTuple`` of :class:`~jaxlab.core.storage.Slot`, the initial state of one matrix, whose
         shape it is given as a ``ShapeDtypeStruct``.
-      store: how slots are kept, as ``state_dtype`` of every optimizer.
+      store: how slots are kept, :data:`~jaxlab.core.storage.StateDtype`: by rules over the names of leaves, those of
+        one shape are a stack for each format.
       needs_params: whether ``update`` reads ``matrix.p``.
       rules: which leaves are matrices, see :data:`~jaxlab.core.layouts.Layouts`. Every leaf must be: partition others
         away.
@@ -87,8 +88,8 @@ def matrixwise(
       slots, and one int32.
 
     Raises:
-      ValueError: from ``init``, a leaf that is no matrix, or of which nobody can tell; from ``update``, parameters that
-        are needed and not given.
+      ValueError: an unknown ``store``; from ``init``, a leaf that is no matrix, or of which nobody can tell, or that
+        no rule of ``store`` matches; from ``update``, parameters that are needed and not given.
       TypeError: a parameter or gradient that is no real floating array.
 
     >>> tx = matrixwise(lambda matrix, slots: (matrix.g / jnp.linalg.norm(matrix.g), slots))
@@ -96,7 +97,7 @@ def matrixwise(
     >>> {name: float(u[0, 0]) for name, u in tx.update(g, tx.init(g))[0].items()}
     {'a': 0.5, 'b': 0.5}
     """
-    storage.check_store(store)
+    store = storage.check_store(store)
     rules = layouts.check_layouts(rules)
     if block_size is not None:
         block_size = hyper.integer("block_size", block_size, at_least=1)
@@ -107,14 +108,14 @@ def matrixwise(
 
     def kept(stack: stacks.Stack, values: Slots, count: Array, mesh: Any) -> Slots:
         own = [dataclasses.replace(slot, value=value) for slot, value in zip(declared(stack), values, strict=True)]
-        encoded = [storage.encode(slot, store, stack.key, i, count) for i, slot in enumerate(own)]
+        encoded = [storage.encode(slot, stack.store, stack.key, i, count) for i, slot in enumerate(own)]
         return rebuild(values, jax.tree.map(lambda x: placement.spread(x, mesh), encoded))
 
     def init(params: PyTree) -> MatrixwiseState:
         count, leaves = jnp.zeros((), jnp.int32), jax.tree.leaves(params)
         for name, leaf in zip(tree.names(params), leaves, strict=True):
             require_real(name, leaf)
-        known = stacks.leaves_of(rules, params)
+        known = stacks.leaves_of(rules, params, store)
         mesh = placement.mesh_of(leaves)
         fresh = {}
         for stack in stacks.stacks_of(known, block_size):

@@ -3,8 +3,8 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +21,17 @@ Parts = dict[str, dict[tuple[int, int], Array]]
 """For each leaf its blocks, [matrices, rows, columns], by their first row and column."""
 
 
-class Leaves(tuple[tuple[str, tuple[int, ...], str], ...]):
-    """Name, shape and layout of each leaf: a part of a state's structure, not of its arrays."""
+class Source(NamedTuple):
+    """A leaf that matrices are cut out of, and the format in which their state is kept."""
+
+    name: str
+    shape: tuple[int, ...]
+    layout: str
+    store: str
+
+
+class Leaves(tuple[Source, ...]):
+    """All leaves that have state: a part of its structure, not of its arrays."""
 
     __slots__ = ()
 
@@ -32,23 +41,27 @@ class Leaves(tuple[tuple[str, tuple[int, ...], str], ...]):
         Raises:
           ValueError: there is none; the tree is not the one that the state was made for.
         """
-        for known, _, layout in self:
-            if known == name:
-                return layout
-        raise ValueError(f"leaf {name!r} has no state: accepted are {[known for known, _, _ in self]}")
+        for known in self:
+            if known.name == name:
+                return known.layout
+        raise ValueError(f"leaf {name!r} has no state: accepted are {[known.name for known in self]}")
 
 
 jax.tree_util.register_static(Leaves)
 
 
-def leaves_of(rules: Layouts, params: PyTree) -> Leaves:
+def leaves_of(rules: Layouts, params: PyTree, store: storage.StateDtype = "float32") -> Leaves:
     """What is known of the leaves of a tree of matrices.
 
     Raises:
-      ValueError: a leaf that is no matrix, or of which nobody can tell.
+      ValueError: a leaf that is no matrix, or of which nobody can tell, or that no rule of ``store`` matches.
     """
-    named = zip(tree.names(params), jax.tree.leaves(params), strict=True)
-    return Leaves((name, jnp.shape(leaf), layout_of_matrix(rules, name, leaf)) for name, leaf in named)
+    names = tree.names(params)
+    formats = [store] * len(names) if isinstance(store, str) else tree.match_rules(store, names)
+    named = zip(names, jax.tree.leaves(params), formats, strict=True)
+    return Leaves(
+        Source(name, jnp.shape(leaf), layout_of_matrix(rules, name, leaf), kept) for name, leaf, kept in named
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,15 +76,19 @@ class Piece:
 
 @dataclasses.dataclass(frozen=True)
 class Stack:
-    """All matrices of one shape."""
+    """All matrices of one shape whose state is kept in one format.
 
+    Attributes:
+      key: its name in a state, such as ``"64x32"``; ``"64x32-int8"`` where leaves have several formats.
+      shape: of one matrix.
+      store: the format.
+      pieces: what it is made of.
+    """
+
+    key: str
     shape: tuple[int, int]
+    store: str
     pieces: list[Piece]
-
-    @property
-    def key(self) -> str:
-        """The stack's name in a state, such as ``"64x32"``."""
-        return f"{self.shape[0]}x{self.shape[1]}"
 
     @property
     def matrices(self) -> int:
@@ -104,13 +121,27 @@ class Stack:
 
 
 def stacks_of(leaves: Leaves, block_size: int | None) -> list[Stack]:
-    """A stack for each shape, the blocks of large matrices apart."""
-    stacks: dict[tuple[int, int], list[Piece]] = {}
-    for name, shape, layout in leaves:
+    """A stack for each shape and format, the blocks of large matrices apart."""
+    stacks: dict[tuple[tuple[int, int], str], list[Piece]] = {}
+    for name, shape, layout, store in leaves:
         matrices, rows, columns = (math.prod(shape[axis] for axis in axes) for axes in axes_of(layout))
         for r, c in itertools.product(_blocks(rows, block_size), _blocks(columns, block_size)):
-            stacks.setdefault((r.stop - r.start, c.stop - c.start), []).append(Piece(name, matrices, r, c))
-    return [Stack(shape, pieces) for shape, pieces in stacks.items()]
+            own = (r.stop - r.start, c.stop - c.start), store
+            stacks.setdefault(own, []).append(Piece(name, matrices, r, c))
+    several = len({leaf.store for leaf in leaves}) > 1
+    return [
+        Stack("x".join(map(str, shape)) + f"-{store}" * several, shape, store, pieces)
+        for (shape, store), pieces in stacks.items()
+    ]
+
+
+def largest_side(keys: Iterable[str]) -> int:
+    """Of all matrices in stacks of these names.
+
+    >>> largest_side(["64x32", "16x128-int8"])
+    128
+    """
+    return max((int(side) for key in keys for side in key.partition("-")[0].split("x")), default=1)
 
 
 def cut(values: Mapping[str, Array], leaves: Leaves, mesh: Any) -> dict[str, Float[Array, "matrices rows columns"]]:

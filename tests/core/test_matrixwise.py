@@ -204,6 +204,31 @@ def test_what_is_no_matrix_is_named():
         tx.update({"v": jnp.ones((2, 3))}, state)
 
 
+def test_rules_choose_the_format_of_a_leaf_by_its_name():
+    """Equal matrices that are kept in different formats are different stacks; what is exact stays so to the bit."""
+    params, grads = _tree(0), _tree(1)
+    exact, mixed = cubed(), cubed(store=[("dense|query", "float32"), ("", "bfloat16")])
+    state = mixed.init(params)
+    assert {key: slots.m.dtype for key, slots in state.slots.items()} == {
+        "3x4-float32": jnp.float32,
+        "3x4-bfloat16": jnp.bfloat16,
+        "6x4-bfloat16": jnp.bfloat16,
+        "7x5-bfloat16": jnp.bfloat16,
+    }
+    assert state.slots["3x4-float32"].m.shape[0] == 3
+    updates, after = mixed.update(grads, state, params)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    wanted, _ = exact.update(grads, exact.init(params), params)
+    for name in SHAPES:
+        np.testing.assert_allclose(updates[name], wanted[name], rtol=1e-5)
+    own = after.slots["3x4-float32"].m
+    np.testing.assert_array_equal(own[0], grads["dense/kernel"])
+    np.testing.assert_array_equal(own[1:], jnp.moveaxis(grads["query/kernel"], 1, 0))
+    assert list(cubed(store=(("", "bfloat16"),)).init(params).slots) == ["3x4", "6x4", "7x5"]
+    with pytest.raises(ValueError, match="no rule matches 'blocks/kernel', 'conv/kernel'"):
+        cubed(store=(("dense|mlp|out|query", "int8"),)).init(params)
+
+
 def test_a_direction_of_another_shape_is_refused():
     tx = matrixwise(lambda matrix, slots: (matrix.g.T, slots))
     with pytest.raises(ValueError, match=r"matrices 2x3: direction \(3, 2\) for a gradient \(2, 3\)"):

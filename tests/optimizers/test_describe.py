@@ -95,6 +95,12 @@ def test_stacks_of_matrices_are_shared_out(block_size):
     assert found.shared_bytes == 4
 
 
+def test_stacks_of_several_formats_are_shared_out():
+    tx = optimizers.muon(0.1, state_dtype=(("a/", "float32"), ("embed", "bfloat16"), ("", "int8")))
+    params = {"a/kernel": jnp.zeros((8, 32)), "b/kernel": jnp.zeros((8, 32)), "embed": jnp.zeros((4, 8))}
+    assert bytes_by_leaf(describe(tx, params)) == {"a/kernel": 4 * 256, "b/kernel": 256 + 8, "embed": 2 * 2 * 32}
+
+
 def test_state_of_the_whole_tree_belongs_to_no_leaf():
     found = describe(optimizers.lbfgs(0.1, memory_size=3, line_search="none"), PARAMS)
     assert sum(bytes_by_leaf(found).values()) + found.shared_bytes == found.state_bytes >= 2 * 3 * 37 * 4

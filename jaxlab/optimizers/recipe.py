@@ -73,9 +73,9 @@ class Recipe:
     def build(self) -> Callable[[Mapping[str, Any]], optax.GradientTransformationExtraArgs]:
         """``hyperparams -> GradientTransformation``, traceable in every number; equal recipes have the same.
 
-          Its argument holds ``learning_rate`` (the schedule's peak), the schedule's numbers (``warmup_steps``
-        may go before any schedule), and the optimizer's where they are not its defaults. A
-        ``fallback_learning_rate`` is the peak of a second schedule of the same shape.
+        Its argument holds ``learning_rate`` (the schedule's peak), the schedule's numbers (``warmup_steps`` may go
+        before any schedule), and the optimizer's where they are not its defaults. A ``fallback_learning_rate`` is the
+        peak of a second schedule of the same shape.
         """
         return _builder(self)
 

@@ -111,6 +111,20 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
     return int(value)
 
 
+def flag(name: str, value: Any) -> bool:
+    """Validates a static choice between yes and no.
+
+    Raises:
+      TypeError: anything but a Python or NumPy bool. The text "no" would be a yes.
+
+    >>> flag("nesterov", True)
+    True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} = {value!r}: accepted are True and False")
+    return bool(value)
+
+
 def one_of(name: str, value: Any, accepted: Iterable[str]) -> str:
     """Validates a name against those that exist, and suggests the nearest.
 
@@ -123,7 +137,7 @@ def one_of(name: str, value: Any, accepted: Iterable[str]) -> str:
     ValueError: optimizer = 'adma': unknown, did you mean 'adam'? Accepted are: adam, sgd
     """
     names = list(accepted)
-    if value in names:
+    if isinstance(value, str) and value in names:
         return value
     near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f", did you mean {near[0]!r}?" if near else "."

@@ -81,18 +81,13 @@ def check_layouts(layouts: Any) -> tuple[tuple[str, str], ...]:
       TypeError: what is no sequence of pairs of strings.
       ValueError: a word that is no layout, a pattern that is no regular expression.
     """
-    pairs = isinstance(layouts, list | tuple) and all(
-        isinstance(rule, list | tuple) and len(rule) == 2 and all(isinstance(part, str) for part in rule)
-        for rule in layouts
-    )
-    if not pairs:
-        raise TypeError(
-            f"layouts = {layouts!r}: accepted are (regular expression, layout) rules, such as ('conv', 'rrrc')"
-        )
-    tree.match_rules([*layouts, ("", OTHERS)], [""])
-    for pattern, layout in layouts:
+    accepted = "(regular expression, layout) rules, such as ('conv', 'rrrc')"
+    rules = tree.check_rules("layouts", layouts, accepted)
+    for pattern, layout in rules:
+        if not isinstance(layout, str):
+            raise TypeError(f"layouts = {layouts!r}: accepted are {accepted}")
         _checked(layout, pattern, None)
-    return tuple((pattern, layout) for pattern, layout in layouts)
+    return tuple(rules)
 
 
 def _checked(layout: str, name: str, shape: tuple[int, ...] | None) -> str:

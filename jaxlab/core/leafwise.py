@@ -255,9 +255,8 @@ def rebuild(like: Slots, fields: list[Any]) -> Slots:
 def _as_rules(layer_axes: LayerAxes) -> list[tuple[str, int]]:
     if not isinstance(layer_axes, Sequence):
         return [("", hyper.integer("layer_axes", layer_axes, at_least=0))]
-    if not all(isinstance(rule, list | tuple) and len(rule) == 2 and isinstance(rule[0], str) for rule in layer_axes):
-        raise TypeError(f"layer_axes = {layer_axes!r}: accepted are one number and (regular expression, number) rules")
-    return [(pattern, hyper.integer(f"layer_axes[{pattern!r}]", n, at_least=0)) for pattern, n in layer_axes]
+    rules = tree.check_rules("layer_axes", layer_axes, "one number and (regular expression, number) rules")
+    return [(pattern, hyper.integer(f"layer_axes[{pattern!r}]", n, at_least=0)) for pattern, n in rules]
 
 
 def _depth(rules: list[tuple[str, int]], name: str, x: Any) -> int:

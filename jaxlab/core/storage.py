@@ -24,7 +24,6 @@ tuples, where a recipe holds them.
 """
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -98,18 +97,14 @@ def check_store(store: StateDtype) -> StateDtype:
     """
     if isinstance(store, str):
         return hyper.one_of("state_dtype", store, FORMATS)
-    rules: Any = store
-    pairs = isinstance(rules, list | tuple) and all(isinstance(rule, list | tuple) and len(rule) == 2 for rule in rules)
-    if not pairs or not all(isinstance(pattern, str) for pattern, _ in rules):
-        raise TypeError(
-            f"state_dtype = {store!r}: accepted are {', '.join(FORMATS)}, and ((regular expression, format), ...) rules"
-        )
+    rules = tree.check_rules(
+        "state_dtype", store, f"{', '.join(FORMATS)}, and ((regular expression, format), ...) rules"
+    )
     if not rules:
         raise ValueError("state_dtype = (): accepted is at least one rule")
     for pattern, name in rules:
         hyper.one_of(f"state_dtype[{pattern!r}]", name, FORMATS)
-    tree.match_rules([*rules, (".*", "")], [""])
-    return tuple((pattern, name) for pattern, name in rules)
+    return rules
 
 
 def format_of(slot: Slot, store: StateDtype, name: str) -> str:

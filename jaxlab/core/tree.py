@@ -73,6 +73,34 @@ def match_rules(rules: Rules[T], leaf_names: Iterable[str]) -> list[T]:
     return values
 
 
+def check_rules(name: str, rules: Any, accepted: str) -> Rules[Any]:
+    """Validates the form of rules on the host; what their values may be is the caller's to say.
+
+    Args:
+      name: what the user calls them; errors begin with it.
+      rules: a list or tuple of pairs.
+      accepted: what the pairs are, in words.
+
+    Raises:
+      TypeError: no list or tuple of pairs that begin with a string.
+      ValueError: a pattern is no regular expression.
+
+    >>> check_rules("depths", [("embed", 0)], "(regular expression, depth) rules")
+    (('embed', 0),)
+    """
+    pairs = isinstance(rules, list | tuple) and all(
+        isinstance(rule, list | tuple) and len(rule) == 2 and isinstance(rule[0], str) for rule in rules
+    )
+    if not pairs:
+        raise TypeError(f"{name} = {rules!r}: accepted are {accepted}")
+    for pattern, _ in rules:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{name}: {pattern!r} is no regular expression, {error}") from None
+    return tuple((pattern, value) for pattern, value in rules)
+
+
 def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
@@ -97,29 +125,45 @@ def resolve_mask(mask: Mask, params: PyTree) -> list[bool]:
     [False, True]
     """
     leaves = jax.tree.leaves(params)
+    check_mask(mask)
     if mask is None:
         return [True] * len(leaves)
     if isinstance(mask, str):
-        if mask != "matrices":
-            raise ValueError(
-                f"mask = {mask!r}: accepted are None, 'matrices', rules, a tree of bools, a function of params"
-            )
         return [jnp.ndim(leaf) >= 2 for leaf in leaves]
     if callable(mask):
         return resolve_mask(mask(params), params)
-    leaf_names = names(params)
     if _is_rules(mask):
-        return match_rules([(pattern, _flag(pattern, value)) for pattern, value in mask], leaf_names)
-    parts = zip(names(mask), jax.tree.leaves(mask), strict=True)
-    covers = {name: _flag(name, value) for name, value in parts}
-    return [_covering(covers, name) for name in leaf_names]
+        return match_rules([(pattern, bool(value)) for pattern, value in mask], names(params))
+    covers = dict(zip(names(mask), map(bool, jax.tree.leaves(mask)), strict=True))
+    return [_covering(covers, name) for name in names(params)]
 
 
-def _flag(name: str, value: Any) -> bool:
+def check_mask(mask: Mask) -> Mask:
+    """Validates what of a mask can be judged before the parameters are there.
+
+    Raises:
+      ValueError: a word other than ``"matrices"``, a pattern that is no regular expression.
+      TypeError: a mask that holds something else than bools.
+    """
+    if isinstance(mask, str) and mask != "matrices":
+        raise ValueError(
+            f"mask = {mask!r}: accepted are None, 'matrices', rules, a tree of bools, a function of params"
+        )
+    if mask is None or isinstance(mask, str) or callable(mask):
+        return mask
+    if _is_rules(mask):
+        for pattern, value in check_rules("mask", mask, "(regular expression, bool) rules"):
+            _flag(pattern, value)
+        return mask
+    for name, value in zip(names(mask), jax.tree.leaves(mask), strict=True):
+        _flag(name, value)
+    return mask
+
+
+def _flag(name: str, value: Any) -> None:
     # By bool() alone the text "no" would be a yes.
-    if isinstance(value, bool) or (getattr(value, "dtype", None) == np.dtype(bool) and not value.ndim):
-        return bool(value)
-    raise TypeError(f"mask: {value!r} for {name!r}: accepted are True and False")
+    if not isinstance(value, bool) and (getattr(value, "dtype", None) != np.dtype(bool) or value.ndim):
+        raise TypeError(f"mask: {value!r} for {name!r}: accepted are True and False")
 
 
 def _is_rules(mask: Any) -> bool:

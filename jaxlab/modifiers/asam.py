@@ -45,6 +45,7 @@ def asam(
     """
     rho = hyper.number("rho", rho, "[0, inf)")
     eta = hyper.number("eta", eta, "[0, inf)")
+    tree.check_mask(mask)
 
     def ascent(grads: PyTree[Array], params: PyTree[Array]) -> PyTree[Array]:
         chosen = jax.tree.unflatten(jax.tree.structure(params), tree.resolve_mask(mask, params))

@@ -46,6 +46,7 @@ def ema(
     [3.0]
     """
     decay = hyper.number("decay", decay, "[0, 1)")
+    hyper.flag("debias", debias)
 
     def weight(t: Float[Array, ""]) -> Float[Array, ""]:
         return divided(1 - decay, decay, t) if debias else jnp.asarray(1 - decay)

@@ -47,6 +47,8 @@ def graft(
     >>> tx.update(jnp.array([0.0, 8.0]), tx.init(jnp.zeros(2)))[0].round(4).tolist()
     [-0.0, -0.5]
     """
+    if not isinstance(magnitude, optax.GradientTransformation):
+        raise TypeError(f"magnitude = {magnitude!r}: accepted is an optimizer, such as jaxlab.optimizers.sgd(1e-2)")
     other = full_precision(magnitude)
 
     def update(leaf: Leaf, slots: tuple[()], shared: None, t: Array) -> tuple[Array, tuple[()]]:

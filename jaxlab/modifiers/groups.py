@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import optax
 
+from jaxlab.core import tree
 from jaxlab.core.chain import chain
 from jaxlab.core.partition import Labels, partition
 from jaxlab.modifiers.info import ModifierInfo
@@ -28,7 +29,7 @@ def groups(
     Raises:
       ValueError: no groups; a rule whose label is unknown, a group that no rule names; from ``init``, a leaf that no
         rule matches, or whose label is unknown.
-      TypeError: what is neither an optimizer nor None.
+      TypeError: what is no dict, or neither an optimizer nor None; labels that are no rules.
 
     State: that of the groups' optimizers.
 
@@ -46,19 +47,24 @@ def groups(
     >>> updates["embed"].tolist(), updates["head"].tolist()
     ([0.0], [-2.0])
     """
+    if not isinstance(transforms, Mapping):
+        raise TypeError(f"transforms = {transforms!r}: accepted is a dict of optimizers by label, None to freeze")
     parts = {}
     for label, transform in transforms.items():
         if transform is not None and not isinstance(transform, optax.GradientTransformation):
             raise TypeError(f"transforms[{label!r}] = {transform!r}: accepted are an optimizer, and None to freeze")
         parts[label] = None if transform is None else full_precision(transform)
     if not callable(labels):
+        labels = tree.check_rules("labels", labels, "(regular expression, label) rules, and a function (name, leaf)")
         named = [label for _, label in labels]
         for pattern, label in labels:
             if label not in parts:
                 raise ValueError(f"labels[{pattern!r}] = {label!r}: accepted are {', '.join(map(repr, parts))}")
         for label in parts:
             if label not in named:
-                raise ValueError(f"transforms[{label!r}]: no rule leads there, the rules lead to {sorted(set(named))}")
+                raise ValueError(
+                    f"transforms[{label!r}]: no rule leads there, the rules of labels lead to {sorted(set(named))}"
+                )
     return chain(partition(parts, labels))
 
 

@@ -33,7 +33,7 @@ def layer_wise_decay(
 
     Raises:
       ValueError: a ratio outside its range; from ``init``, a leaf without a rule, or a group that captures no number.
-      TypeError: a depth that is neither a whole number nor None.
+      TypeError: depths that are no rules; a depth that is neither a whole number nor None.
 
     State: the inner one's.
 
@@ -46,6 +46,7 @@ def layer_wise_decay(
     ([-0.125], [[-0.25], [-0.5]], [-1.0])
     """
     ratio = hyper.number("ratio", ratio, "[0, 1]")
+    depths = tree.check_rules("depths", depths, "(regular expression, depth) rules, such as ('embed', 0)")
     rules = [(pattern, (pattern, _depth(pattern, depth))) for pattern, depth in depths]
 
     def init(params: PyTree) -> optax.EmptyState:

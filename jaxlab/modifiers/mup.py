@@ -182,11 +182,8 @@ def _growths(name: str, narrow: tuple[int, ...], broad: tuple[int, ...]) -> tupl
 
 
 def _checked(roles: Any) -> tree.Rules[str]:
-    if not isinstance(roles, list | tuple) or not all(
-        isinstance(rule, list | tuple) and len(rule) == 2 for rule in roles
-    ):
-        raise TypeError(f"roles = {roles!r}: accepted are (regular expression, role) rules")
-    return [(pattern, hyper.one_of(f"roles[{pattern!r}]", role, ROLES)) for pattern, role in roles]
+    rules = tree.check_rules("roles", roles, "(regular expression, role) rules")
+    return [(pattern, hyper.one_of(f"roles[{pattern!r}]", role, ROLES)) for pattern, role in rules]
 
 
 def _scaled(values: PyTree, rules: tree.Rules[str], powers: Mapping[str, float], growth: Array) -> PyTree:

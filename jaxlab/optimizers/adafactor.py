@@ -168,6 +168,7 @@ def adafactor(
     >>> tx.update(jnp.array([3.0]), tx.init(params), params)[0].tolist()
     [-2.0]
     """
+    hyper.flag("relative_step", relative_step)
     return chain(
         scale_by_adafactor(b2_power, eps, clip, min_scale, min_factored, layer_axes, state_dtype=state_dtype),
         decoupled_decay(hyper.number("weight_decay", weight_decay, "[0, inf)"), decay_mask),

@@ -78,6 +78,7 @@ def scale_by_adahessian(
     [3.0, 1.0]
     """
     b1 = hyper.number("b1", b1, "[0, 1)")
+    hyper.flag("spatial_average", spatial_average)
     b2 = hyper.number("b2", b2, "[0, 1)")
     eps = hyper.number("eps", eps, "(0, inf)")
     power = hyper.number("hessian_power", hessian_power, "[0, inf)")

@@ -95,6 +95,7 @@ def scale_by_dadapt_adam(
     """
     weight = rate_at(learning_rate)
     b1 = hyper.number("b1", b1, "[0, 1)")
+    hyper.flag("use_bias_correction", use_bias_correction)
     b2 = hyper.number("b2", b2, "[0, 1)")
     eps = hyper.number("eps", eps, "(0, inf)")
     d0 = hyper.number("d0", d0, "(0, inf)")

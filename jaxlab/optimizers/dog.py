@@ -78,6 +78,7 @@ def scale_by_dog(
     [0.0, -2.0]
     """
     reps = hyper.number("reps_rel", reps_rel, "(0, inf)")
+    hyper.flag("layerwise", layerwise)
     eps = hyper.number("eps", eps, "(0, inf)")
 
     def measure(leaf: Leaf, start: Array) -> tuple[Array, Array, Array]:

@@ -35,7 +35,7 @@ def spare(inner: optax.GradientTransformationExtraArgs, mask: tree.Mask) -> opta
     >>> updates["bias"].tolist(), updates["kernel"].tolist()
     ([1.0], [[2.0]])
     """
-    if mask is None:
+    if tree.check_mask(mask) is None:
         return inner
 
     def update(

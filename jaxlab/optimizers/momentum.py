@@ -53,6 +53,7 @@ def scale_by_momentum(
     [3.0]
     """
     mu = hyper.number("momentum", momentum, "[0, 1)")
+    hyper.flag("nesterov", nesterov)
 
     def slots(p: Array) -> Velocity[storage.Slot]:
         return Velocity(storage.zeros(p))

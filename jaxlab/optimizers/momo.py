@@ -76,6 +76,7 @@ def scale_by_momo(
     [1.5, -2.0]
     """
     b1 = hyper.number("b1", b1, "[0, 1)")
+    hyper.flag("use_bias_correction", use_bias_correction)
 
     def slots(p: Array) -> Mean[storage.Slot]:
         return Mean(storage.zeros(p))

@@ -72,6 +72,7 @@ def follow_model(
         )
     rate = rate_at(learning_rate)
     bound = hyper.number("lb", lb)
+    hyper.flag("use_fstar", use_fstar)
 
     def shrink(leaf: Leaf, t: Array) -> Array:
         decay = 0.0 if leaf.beside is None else leaf.beside

@@ -90,6 +90,7 @@ def scale_by_muon(
     [[1.0, 0.0], [0.0, -1.0]]
     """
     momentum = hyper.number("momentum", momentum, "[0, 1)")
+    hyper.flag("nesterov", nesterov)
     eps = hyper.number("eps", eps, "(0, inf)")
     check_iteration(coefficients, steps, scaling, compute_dtype)
 

@@ -42,13 +42,13 @@ def polynomials(coefficients: Coefficients, steps: int) -> tuple[Triple, ...]:
     """The triples of all steps, checked.
 
     Raises:
-      ValueError: an unknown name; triples for fewer steps than there are; fewer steps than one.
+      ValueError: an unknown name; triples for fewer steps than there are; fewer steps than one, or more than 100.
       TypeError: what is neither a name nor triples of numbers.
 
     >>> polynomials(((3.0, -3.0, 1.0),), 2)
     ((3.0, -3.0, 1.0), (3.0, -3.0, 1.0))
     """
-    hyper.integer("steps", steps, at_least=1)
+    hyper.integer("steps", steps, at_least=1, at_most=100)
     if isinstance(coefficients, str):
         if hyper.one_of("coefficients", coefficients, ("quintic", "polar_express")) == "quintic":
             return (QUINTIC,) * steps

@@ -75,6 +75,7 @@ def scale_by_normuon(
     True
     """
     momentum = hyper.number("momentum", momentum, "[0, 1)")
+    hyper.flag("nesterov", nesterov)
     b2 = hyper.number("b2", b2, "[0, 1)")
     eps = hyper.number("eps", eps, "(0, inf)")
     check_iteration(coefficients, steps, scaling, compute_dtype)

@@ -51,6 +51,7 @@ def rate_at(learning_rate: LearningRate) -> Callable[[Float[Array, ""]], Float[A
 def decay_of_leaves(weight_decay: hyper.Scalar, decay_mask: tree.Mask) -> Callable[..., PyTree]:
     """The weight decay of each leaf, as the engine's ``beside``: a number, or None where the mask leaves it out."""
     rules = as_rules(weight_decay, "weight_decay")
+    tree.check_mask(decay_mask)
 
     def beside(grads: PyTree, params: Any, t: Array) -> PyTree:
         return amounts_like(params, rules, decay_mask)

@@ -104,6 +104,8 @@ def scale_by_prodigy(
     """
     weight = rate_at(learning_rate)
     b1 = hyper.number("b1", b1, "[0, 1)")
+    hyper.flag("use_bias_correction", use_bias_correction)
+    hyper.flag("safeguard_warmup", safeguard_warmup)
     b2 = hyper.number("b2", b2, "[0, 1)")
     b3 = jnp.sqrt(b2) if b3 is None else hyper.number("b3", b3, "[0, 1)")
     eps = hyper.number("eps", eps, "(0, inf)")

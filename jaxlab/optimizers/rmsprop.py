@@ -74,6 +74,7 @@ def scale_by_rms(
     [2.0]
     """
     b2 = hyper.number("b2", b2, "[0, 1)")
+    hyper.flag("centered", centered)
     eps = hyper.number("eps", eps, "(0, inf)")
 
     def slots(p: Array) -> MeanSquare[storage.Slot]:

@@ -67,7 +67,7 @@ def sgd(
     [-1.5]
     """
     if momentum is None:
-        if nesterov:
+        if hyper.flag("nesterov", nesterov):
             raise ValueError("nesterov = True: accepted only with a momentum, a number in [0, 1)")
         storage.check_store(state_dtype)
         return gradient_descent(learning_rate)

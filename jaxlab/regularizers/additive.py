@@ -1,6 +1,5 @@
 """The mechanism of every regularizer that adds a function of the parameters to the update."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,6 +34,7 @@ def add_term(
       TypeError: a strength that is no number; an update or parameter that is no real floating array.
     """
     rules = as_rules(strength)
+    tree.check_mask(mask)
 
     def init(params: PyTree) -> optax.EmptyState:
         amounts_like(params, rules, mask)  # what does not fit is said now, not in the first step
@@ -80,14 +80,8 @@ def as_rules(strength: Strength, name: str = "strength", accepted: str = "[0, in
     """A strength, validated, as rules: a number is the rule that fits every leaf."""
     if not isinstance(strength, Sequence):
         return [("", hyper.number(name, strength, accepted))]
-    if not all(isinstance(rule, list | tuple) and len(rule) == 2 and isinstance(rule[0], str) for rule in strength):
-        raise TypeError(f"{name} = {strength!r}: accepted are one number and (regular expression, number) rules")
-    for pattern, _ in strength:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"{name}: {pattern!r} is no regular expression, {error}") from None
-    return [(pattern, hyper.number(f"{name}[{pattern!r}]", amount, accepted)) for pattern, amount in strength]
+    rules = tree.check_rules(name, strength, "one number and (regular expression, number) rules")
+    return [(pattern, hyper.number(f"{name}[{pattern!r}]", amount, accepted)) for pattern, amount in rules]
 
 
 def amounts_like(params: PyTree, rules: tree.Rules[hyper.Scalar], mask: tree.Mask) -> PyTree:

@@ -63,14 +63,16 @@ def _short(study: report.Study) -> tuple[str, list[str], list[list[str | float |
         mean, lost = arm["report"]["mean"], arm["report"]["diverged"]
         reached = target is None or (mean is not None and not lost and (mean >= target if higher else mean <= target))
         if not reached:
-            rows.append([arm["name"], measure.value(mean), _what_is_seen(arm), get(arm["optimizer"]).caveat or None])
+            rows.append(
+                [arm["name"], measure.value(mean), _what_is_seen(arm, measure), get(arm["optimizer"]).caveat or None]
+            )
     words = (
         f"Arms whose mean on test data misses the task's target of {measure.value(target)}, or of which a run diverged."
     )
     return words, ["arm", f"test {measure.name}", "what the runs show", "what is known of it"], rows
 
 
-def _what_is_seen(arm: Arm) -> str:
+def _what_is_seen(arm: Arm, measure: verdict.Measure) -> str:
     tuning, seen = arm["tuning"], []
     if tuning is not None:
         runs = [x for row in tuning["validation"] for x in row]
@@ -83,7 +85,11 @@ def _what_is_seen(arm: Arm) -> str:
             seen.append(f"{lost} of {len(runs)} tuning runs diverged")
     if arm["report"]["diverged"]:
         seen.append(f"{arm['report']['diverged']} of {len(arm['report']['test'])} report runs diverged")
-    return "; ".join(seen) or "tuned, no run diverged"
+    finished = [x for x in arm["report"]["test"] if x is not None and math.isfinite(x)]
+    if finished:
+        low, high = sorted([min(finished), max(finished)], reverse=not measure.higher_is_better)
+        seen.append(f"report runs from {measure.value(low)} to {measure.value(high)}")
+    return "; ".join(seen)
 
 
 def _section(title: str, words: str, columns: list[str], rows: list[list[str | float | None]]) -> Section:

@@ -154,7 +154,7 @@ DADAPT_SGD = OptimizerInfo(
     "Defazio and Mishchenko 2023, arXiv:2301.07733",
     spaces.PARAMETER_FREE,
     caveat=(
-        "Its authors advise a rate of 1, and offer Prodigy, whose estimate grows faster, where D-Adaptation "
-        "underestimates the rate."
+        "Its authors advise a rate of 1. Its estimate never falls, and by default grows without limit: where "
+        "training is unstable, its official code says, a growth_rate such as 1.02 may help."
     ),
 )

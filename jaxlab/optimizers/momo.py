@@ -135,4 +135,8 @@ MOMO = OptimizerInfo(
     {"learning_rate": LogUniform(1e-2, 10.0)},
     needs_params=True,
     needs=("value",),
+    caveat=(
+        "Its authors recommend it where SGD with momentum works well, and aim at good results over a wide range of "
+        "rates with little tuning."
+    ),
 )

@@ -69,7 +69,7 @@ def test_arms_below_the_target_are_told_with_what_is_seen_and_known(monkeypatch)
     monkeypatch.setattr(roster, "get", lambda name: known if name == "adam" else get(name))
     edge = a_tuning(at_edge=True, validation=((0.9, None), (0.8, 0.8)))
     study = a_study(
-        an_arm("adam", [0.9, 0.9, 0.9], a_tuning()),
+        an_arm("adam", [0.9, 0.91, 0.89], a_tuning()),
         an_arm("sgd", [0.97, 0.97, 0.98], a_tuning()),
         an_arm("yogi", [0.99, 0.99], a_tuning()),
         an_arm("lion", [0.9], edge),
@@ -82,12 +82,13 @@ def test_arms_below_the_target_are_told_with_what_is_seen_and_known(monkeypatch)
     assert table["columns"][1] == "test accuracy"
     seen = {name: (mean, words, known) for name, mean, words, known in table["rows"]}
     assert list(seen) == ["adam", "yogi", "lion", "muon"]
-    assert seen["adam"] == ("90.00%", "tuned, no run diverged", "Made for something else.")
-    assert seen["yogi"] == ("99.00%", "1 of 3 report runs diverged", None)
+    assert seen["adam"] == ("90.00%", "report runs from 89.00% to 91.00%", "Made for something else.")
+    assert seen["yogi"] == ("99.00%", "1 of 3 report runs diverged; report runs from 99.00% to 99.00%", None)
     assert seen["lion"][1] == (
-        "its best learning rate, 0.1, is the last it tried; 1 of 4 tuning runs diverged; 2 of 3 report runs diverged"
+        "its best learning rate, 0.1, is the last it tried; 1 of 4 tuning runs diverged; 2 of 3 report runs diverged; "
+        "report runs from 90.00% to 90.00%"
     )
-    assert seen["muon"][0] == "\N{EN DASH}"
+    assert seen["muon"][:2] == ("\N{EN DASH}", "3 of 3 report runs diverged")
 
 
 def test_of_a_loss_the_larger_falls_short():

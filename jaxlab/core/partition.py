@@ -1,5 +1,6 @@
 """Several transforms side by side, each for its own leaves."""
 
+import collections
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -53,7 +54,8 @@ def partition(
       A transform. State: that of the parts.
 
     Raises:
-      ValueError: no transforms; from ``init``, a leaf whose label is none of the transforms', or that no rule matches.
+      ValueError: no transforms; from ``init``, a leaf whose label is none of the transforms', or that no rule matches,
+        or two leaves of one name.
       TypeError: a part that is no transform.
 
     >>> tx = partition({"fast": optax.sgd(1.0), "frozen": None}, [("bias", "frozen"), ("", "fast")])
@@ -95,6 +97,9 @@ def partition(
 
 def _routes(labels: Labels, params: PyTree, known: Sequence[str]) -> Routes:
     names, leaves = tree.names(params), jax.tree.leaves(params)
+    twice = [name for name, times in collections.Counter(names).items() if times > 1]
+    if twice:
+        raise ValueError(f"params have several leaves of the names {twice}: accepted is a name for each leaf")
     if callable(labels):
         chosen = [labels(name, leaf) for name, leaf in zip(names, leaves, strict=True)]
     else:
@@ -122,10 +127,10 @@ def _seen_by(label: str, routes: Mapping[str, str], params: PyTree | None, extra
         return lambda own, *rest: result(function(filled(own, params), *rest))
 
     seen = dict(extra)
-    if params is None:
-        return seen
     if "grad" in extra:
         seen["grad"] = only(extra["grad"])
+    if params is None:
+        return seen
     for name in ("value_fn", "residual_fn"):
         if name in extra:
             seen[name] = of_own(extra[name], lambda value: value)

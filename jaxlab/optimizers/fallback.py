@@ -12,7 +12,7 @@ from jaxlab.optimizers.sgd import sgd
 from jaxlab.schedules.learning_rate import LearningRate
 
 FALLBACKS = ("adamw", "adam", "lion", "sgd")
-"""Optimizers for what is no matrix, by name."""
+"""Optimizers for what is no matrix, by name, at their defaults but for the decay of the mean square, 0.95 in Adam's."""
 
 Fallback = str | optax.GradientTransformation | None
 """One of :data:`FALLBACKS`; any optimizer, which brings its own learning rate; or None: those leaves are frozen."""

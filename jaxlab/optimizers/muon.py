@@ -40,7 +40,7 @@ def scale_by_muon(
     scaling: str = "keller",
     compute_dtype: str = "float32",
     layouts: Layouts = (),
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Muon's direction: the nearest orthogonal matrix to an average, so that all its directions count alike.
 
@@ -72,7 +72,7 @@ def scale_by_muon(
       scaling: one of the names above (static).
       layouts: which axes of a leaf make matrices, see :data:`~jaxlab.core.layouts.Layouts` (static). An attention's
         [width, heads, size] is orthogonalized head by head as ``"rbc"``, whole as ``"rcc"``.
-      state_dtype: how the average is stored.
+      state_dtype: how the average is stored, see :mod:`jaxlab.core.storage` (static).
 
     Raises:
       ValueError: a number outside its range, an unknown name; from ``init``, a leaf that is no matrix or of which
@@ -148,12 +148,14 @@ def muon(
     compute_dtype: str = "float32",
     fallback: Fallback = "adamw",
     layouts: Layouts = (),
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Muon: :func:`scale_by_muon` with decoupled decay for matrices, AdamW for everything else.
 
     Everything else is biases, scales, embeddings and heads, by their names. A leaf of which neither name nor shape
     tells is an error, which ``layouts`` resolves; :func:`~jaxlab.optimizers.describe.describe` shows where each goes.
+    Look at it once: a head without a name, such as Linen's ``Dense_2``, is a matrix like any other, unless
+    ``layouts=[("Dense_2", "others")]`` says what it is.
 
     Args:
       learning_rate: that of the matrices: a number of at least 0, a schedule, or a loss-driven transform.
@@ -162,7 +164,7 @@ def muon(
       fallback_learning_rate: that of everything else.
       decay_mask: which leaves decay, as in :func:`~jaxlab.optimizers.adamw.adamw`.
       fallback: what everything else is trained by (static), see :data:`~jaxlab.optimizers.fallback.Fallback`.
-      state_dtype: how state is stored, the fallback's, too.
+      state_dtype: how state is stored, the fallback's, too (static).
 
     Raises:
       ValueError, TypeError: as in :func:`scale_by_muon`; an unknown fallback.

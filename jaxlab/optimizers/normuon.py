@@ -5,7 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jaxlab.core import hyper, storage, tree
 from jaxlab.core.chain import chain
@@ -15,6 +15,7 @@ from jaxlab.core.moments import average
 from jaxlab.optimizers import newton_schulz, spaces
 from jaxlab.optimizers.fallback import Fallback, with_fallback
 from jaxlab.optimizers.info import OptimizerInfo
+from jaxlab.optimizers.layerwise import norm
 from jaxlab.optimizers.muon import check_iteration, scale_of
 from jaxlab.regularizers.decoupled_decay import decoupled_decay
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
@@ -43,7 +44,7 @@ def scale_by_normuon(
     scaling: str = "keller",
     compute_dtype: str = "float32",
     layouts: Layouts = (),
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""NorMuon's direction: Muon's, with neurons that move alike.
 
@@ -92,14 +93,10 @@ def scale_by_normuon(
         o = newton_schulz.orthogonalized(ahead, eps, coefficients, steps, compute_dtype)
         v = average(slots.v, jnp.mean(o**2, axis=0), b2)
         n = o / (jnp.sqrt(v) + LEAST)
-        direction = n * (_norm(o) / (_norm(n) + LEAST))
+        direction = n * (norm(o) / (norm(n) + LEAST))
         return scale_of(scaling, *matrix.g.shape) * direction, NeuronMoments(m, v)
 
     return matrixwise(update, slots=slots, store=state_dtype, rules=layouts)
-
-
-def _norm(x: Float[Array, "rows columns"]) -> Float[Array, ""]:
-    return jnp.sqrt(jnp.sum(x**2))
 
 
 def normuon(
@@ -117,7 +114,7 @@ def normuon(
     compute_dtype: str = "float32",
     fallback: Fallback = "adamw",
     layouts: Layouts = (),
-    state_dtype: str = "float32",
+    state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""NorMuon: :func:`scale_by_normuon` with decoupled decay for matrices, AdamW for everything else.
 

@@ -96,6 +96,19 @@ def test_gradients_of_single_examples_are_those_of_the_own_leaves():
     assert seen["sum"] == {"a": (3.0, 2), "count": (2.0, 2)}
 
 
+def test_without_parameters_a_part_is_given_its_own_gradient():
+    seen = {}
+
+    def look(updates, state, params=None, **extra):
+        seen.update(extra)
+        return updates, state
+
+    mine = optax.GradientTransformationExtraArgs(lambda p: optax.EmptyState(), look)
+    tx, grads = partition({"mine": mine, "other": None}, [("a", "mine"), ("b", "other")]), {"a": 1.0, "b": 2.0}
+    tx.update(grads, tx.init(grads), grad=grads)
+    assert seen == {"grad": {"a": 1.0}}
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="at least one label"):
         partition({}, [])
@@ -107,3 +120,5 @@ def test_bad_input():
         partition({"fast": optax.sgd(1.0)}, lambda name, leaf: -100).init({"a": jnp.ones(1)})
     with pytest.raises(ValueError, match="no rule matches 'a'"):
         partition({"fast": optax.sgd(1.0)}, [("b", "fast")]).init({"a": jnp.ones(1)})
+    with pytest.raises(ValueError, match=r"several leaves of the names \['a/b'\]"):
+        partition({"fast": optax.sgd(1.0)}, [("", "fast")]).init({"a/b": jnp.ones(1), "a": {"b": jnp.ones(2)}})

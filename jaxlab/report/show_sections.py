@@ -79,7 +79,8 @@ def _table(data: Table) -> Html:
 def _cell(value: str | float | None) -> Html:
     if isinstance(value, str):
         counts = re.fullmatch(r"[\d.,%e\N{MINUS SIGN}+-]+", value)
-        return el("td", value, class_="number" if counts else "long" if len(value) > 30 else None)
+        wide = "long sentence" if len(value) > 90 else "long" if len(value) > 30 else None
+        return el("td", value, class_="number" if counts else wide)
     return el("td", written(value), class_="number")
 
 

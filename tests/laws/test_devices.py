@@ -87,6 +87,9 @@ def _assert_state_follows(state, params) -> None:
     """
     mesh = params["bias"].sharding.mesh
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        # What holds nothing lies nowhere: a side that is not turned has such a basis.
+        if not leaf.size:
+            continue
         if any(re.fullmatch(r"\d+x\d+", str(getattr(key, "key", ""))) for key in path):
             own = NamedSharding(mesh, P(placement.share(leaf.shape[0], mesh) or None))
             assert leaf.sharding.is_equivalent_to(own, leaf.ndim), (path, leaf.sharding)
@@ -111,12 +114,11 @@ def test_eight_devices_equal_one(subject, kind):
     mesh = _mesh(8, kind)
     wanted, wanted_state = _on_one_device(subject)
     params, state = _train(subject, mesh)
-    rtol = 1e-11 * subject.amplified
     for name, leaf in params.items():
         assert leaf.sharding.is_equivalent_to(NamedSharding(mesh, LAYOUT[name]), leaf.ndim)
-        np.testing.assert_allclose(leaf, wanted[name], rtol=rtol, atol=1e-13)
+        np.testing.assert_allclose(leaf, wanted[name], rtol=1e-11, atol=1e-13)
     for leaf, other in zip(jax.tree.leaves(state), jax.tree.leaves(wanted_state), strict=True):
         if leaf.dtype == jnp.bfloat16:
             np.testing.assert_array_equal(leaf, other)
         else:
-            np.testing.assert_allclose(leaf, other, rtol=rtol, atol=1e-13)
+            np.testing.assert_allclose(leaf, other, rtol=1e-11, atol=1e-13)

@@ -9,10 +9,10 @@ from jaxtyping import Array
 from jaxlab.core import hyper, storage, tree
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
-from jaxlab.core.moments import average, debias
+from jaxlab.core.moments import average
 from jaxlab.optimizers import spaces
 from jaxlab.optimizers.info import OptimizerInfo
-from jaxlab.optimizers.parameter_free import bounded, decay_of_leaves, growth_of, over, point, rate_at
+from jaxlab.optimizers.parameter_free import bounded, correction_of, decay_of_leaves, growth_of, over, point, rate_at
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
@@ -95,16 +95,12 @@ def scale_by_dadapt_adam(
     """
     weight = rate_at(learning_rate)
     b1 = hyper.number("b1", b1, "[0, 1)")
-    hyper.flag("use_bias_correction", use_bias_correction)
     b2 = hyper.number("b2", b2, "[0, 1)")
     eps = hyper.number("eps", eps, "(0, inf)")
     d0 = hyper.number("d0", d0, "(0, inf)")
     growth = growth_of(growth_rate)
+    correction = correction_of(b1, b2, use_bias_correction)
     root = jnp.sqrt(b2)
-
-    def correction(t: Array) -> Array:
-        one = jnp.ones_like(t)
-        return debias(one, b1, t) / jnp.sqrt(debias(one, b2, t)) if use_bias_correction else one
 
     def following(shared: Distance[Array]) -> Array:
         found = d0 * over(shared.progress, (1 - root) * shared.size)

@@ -3,13 +3,15 @@
 import optax
 
 from jaxlab.core import hyper, storage, tree
+from jaxlab.core.chain import chain
 from jaxlab.core.layouts import MATRICES, OTHERS, Layouts, labels_of
 from jaxlab.core.partition import partition
 from jaxlab.optimizers.adam import adam
 from jaxlab.optimizers.adamw import adamw
 from jaxlab.optimizers.lion import lion
 from jaxlab.optimizers.sgd import sgd
-from jaxlab.schedules.learning_rate import LearningRate
+from jaxlab.regularizers.decoupled_decay import decoupled_decay
+from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 FALLBACKS = ("adamw", "adam", "lion", "sgd")
 """Optimizers for what is no matrix, by name, at their defaults but for the decay of the mean square, 0.95 in Adam's."""
@@ -19,35 +21,40 @@ Fallback = str | optax.GradientTransformation | None
 
 
 def with_fallback(
-    matrices: optax.GradientTransformation,
-    fallback: Fallback,
+    direction: optax.GradientTransformation,
     learning_rate: LearningRate,
     weight_decay: hyper.Scalar,
+    decay_mask: tree.Mask,
+    *,
+    fallback: Fallback,
+    fallback_learning_rate: LearningRate,
     layouts: Layouts,
     state_dtype: storage.StateDtype,
-    decay_mask: tree.Mask = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimizer of matrices, and for all other leaves the fallback.
+    """An optimizer of matrices with decoupled decay, and for all other leaves the fallback.
 
     Args:
-      matrices: the whole optimizer of matrices, its learning rate included.
+      direction: of matrices.
+      learning_rate: that of the matrices.
+      weight_decay: of the matrices, and of a fallback by name that has one.
+      decay_mask: which leaves decay, likewise.
       fallback: for biases, scales, embeddings, heads: one of :data:`FALLBACKS`, a transform, or None to freeze them.
-      learning_rate: the fallback's, where it is one by name; ``fallback_learning_rate`` to the user.
-      weight_decay: likewise, where it has one.
+      fallback_learning_rate: the fallback's, where it is one by name.
       layouts: which leaves are matrices.
       state_dtype: how the fallback by name stores its state.
-      decay_mask: which of its leaves decay.
 
     Returns:
       A partition; its state's ``routes`` say which leaf goes where.
 
     Raises:
-      ValueError: an unknown fallback, a learning rate outside its range.
+      ValueError: an unknown fallback, a number outside its range.
       TypeError: a learning rate that is none.
     """
-    if not isinstance(learning_rate, optax.GradientTransformation):
-        learning_rate = hyper.number_or_schedule("fallback_learning_rate", learning_rate, "[0, inf)")
-    others = _named(fallback, learning_rate, weight_decay, state_dtype, decay_mask)
+    weight_decay = hyper.number("weight_decay", weight_decay, "[0, inf)")
+    matrices = chain(direction, decoupled_decay(weight_decay, decay_mask), scale_by_learning_rate(learning_rate))
+    if not isinstance(fallback_learning_rate, optax.GradientTransformation):
+        fallback_learning_rate = hyper.number_or_schedule("fallback_learning_rate", fallback_learning_rate, "[0, inf)")
+    others = _named(fallback, fallback_learning_rate, weight_decay, state_dtype, decay_mask)
     return partition({MATRICES: matrices, OTHERS: others}, labels_of(layouts))
 
 

@@ -8,15 +8,13 @@ import optax
 from jaxtyping import Array
 
 from jaxlab.core import hyper, storage, tree
-from jaxlab.core.chain import chain
 from jaxlab.core.layouts import Layouts
 from jaxlab.core.matrixwise import Matrix, matrixwise
 from jaxlab.core.moments import average
 from jaxlab.optimizers import newton_schulz, spaces
 from jaxlab.optimizers.fallback import Fallback, with_fallback
 from jaxlab.optimizers.info import OptimizerInfo
-from jaxlab.regularizers.decoupled_decay import decoupled_decay
-from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate
 
 T = TypeVar("T")
 
@@ -179,23 +177,27 @@ def muon(
     >>> describe(muon(2e-2), params).routes
     {'dense/bias': 'others', 'dense/kernel': 'matrices', 'embed': 'others'}
     """
-    weight_decay = hyper.number("weight_decay", weight_decay, "[0, inf)")
-    matrices = chain(
-        scale_by_muon(
-            momentum,
-            eps,
-            nesterov=nesterov,
-            coefficients=coefficients,
-            steps=steps,
-            scaling=scaling,
-            compute_dtype=compute_dtype,
-            layouts=layouts,
-            state_dtype=state_dtype,
-        ),
-        decoupled_decay(weight_decay, decay_mask),
-        scale_by_learning_rate(learning_rate),
+    direction = scale_by_muon(
+        momentum,
+        eps,
+        nesterov=nesterov,
+        coefficients=coefficients,
+        steps=steps,
+        scaling=scaling,
+        compute_dtype=compute_dtype,
+        layouts=layouts,
+        state_dtype=state_dtype,
     )
-    return with_fallback(matrices, fallback, fallback_learning_rate, weight_decay, layouts, state_dtype, decay_mask)
+    return with_fallback(
+        direction,
+        learning_rate,
+        weight_decay,
+        decay_mask,
+        fallback=fallback,
+        fallback_learning_rate=fallback_learning_rate,
+        layouts=layouts,
+        state_dtype=state_dtype,
+    )
 
 
 MUON = OptimizerInfo(

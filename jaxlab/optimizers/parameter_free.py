@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxlab.core import hyper, tree
 from jaxlab.core.leafwise import Leaf
+from jaxlab.core.moments import debias
 from jaxlab.regularizers.additive import amounts_like, as_rules
 from jaxlab.schedules.learning_rate import LearningRate
 
@@ -62,6 +63,22 @@ def decay_of_leaves(weight_decay: hyper.Scalar, decay_mask: tree.Mask) -> Callab
 def growth_of(growth_rate: hyper.Scalar | None) -> hyper.Scalar:
     """The factor by which an estimate grows at most in a step; None is without limit."""
     return jnp.inf if growth_rate is None else hyper.number("growth_rate", growth_rate, "(0, inf)")
+
+
+def correction_of(
+    b1: hyper.Scalar, b2: hyper.Scalar, use_bias_correction: bool
+) -> Callable[[Float[Array, ""]], Float[Array, ""]]:
+    r"""Adam's bias correction of a whole step, :math:`\sqrt{1 - \beta_2^t} / (1 - \beta_1^t)`; 1 where there is none.
+
+    >>> round(float(correction_of(0.5, 0.75, True)(jnp.ones(()))), 5)
+    1.0
+    """
+
+    def correction(t: Float[Array, ""]) -> Float[Array, ""]:
+        one = jnp.ones_like(t)
+        return debias(one, jnp.asarray(b1), t) / jnp.sqrt(debias(one, jnp.asarray(b2), t))
+
+    return correction if hyper.flag("use_bias_correction", use_bias_correction) else jnp.ones_like
 
 
 def over(x: Float[Array, ""], y: Float[Array, ""]) -> Float[Array, ""]:

@@ -8,7 +8,6 @@ import optax
 from jaxtyping import Array, Bool, Float, Int32
 
 from jaxlab.core import hyper, storage, tree
-from jaxlab.core.chain import chain
 from jaxlab.core.layouts import Layouts
 from jaxlab.core.matrixwise import Matrix, matrixwise
 from jaxlab.core.moments import average, debias
@@ -17,8 +16,7 @@ from jaxlab.optimizers.fallback import Fallback, with_fallback
 from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.optimizers.kronecker import bounded, scaled_to
 from jaxlab.optimizers.layerwise import norm
-from jaxlab.regularizers.decoupled_decay import decoupled_decay
-from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate
 
 T = TypeVar("T")
 
@@ -262,26 +260,30 @@ def psgd_kron(
     >>> (-10 * tx.update(params, tx.init(params), params)[0]).round().astype(int).tolist()
     [[6, 0], [0, 6]]
     """
-    weight_decay = hyper.number("weight_decay", weight_decay, "[0, inf)")
-    matrices = chain(
-        scale_by_psgd_kron(
-            b1,
-            preconditioner_learning_rate,
-            steepness_decay,
-            damping,
-            clip,
-            whiten=whiten,
-            refresh=refresh,
-            one_sided=one_sided,
-            max_size=max_size,
-            block_size=block_size,
-            layouts=layouts,
-            state_dtype=state_dtype,
-        ),
-        decoupled_decay(weight_decay, decay_mask),
-        scale_by_learning_rate(learning_rate),
+    direction = scale_by_psgd_kron(
+        b1,
+        preconditioner_learning_rate,
+        steepness_decay,
+        damping,
+        clip,
+        whiten=whiten,
+        refresh=refresh,
+        one_sided=one_sided,
+        max_size=max_size,
+        block_size=block_size,
+        layouts=layouts,
+        state_dtype=state_dtype,
     )
-    return with_fallback(matrices, fallback, fallback_learning_rate, weight_decay, layouts, state_dtype, decay_mask)
+    return with_fallback(
+        direction,
+        learning_rate,
+        weight_decay,
+        decay_mask,
+        fallback=fallback,
+        fallback_learning_rate=fallback_learning_rate,
+        layouts=layouts,
+        state_dtype=state_dtype,
+    )
 
 
 PSGD_KRON = OptimizerInfo(

@@ -8,7 +8,6 @@ import optax
 from jaxtyping import Array
 
 from jaxlab.core import hyper, linalg, storage, tree
-from jaxlab.core.chain import chain
 from jaxlab.core.layouts import Layouts
 from jaxlab.core.matrixwise import Matrix, matrixwise
 from jaxlab.core.moments import average, debias
@@ -16,8 +15,7 @@ from jaxlab.core.space import LogUniform, OneMinusLog
 from jaxlab.optimizers.fallback import Fallback, with_fallback
 from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.optimizers.kronecker import bounded
-from jaxlab.regularizers.decoupled_decay import decoupled_decay
-from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
+from jaxlab.schedules.learning_rate import LearningRate
 
 T = TypeVar("T")
 
@@ -187,22 +185,26 @@ def soap(
     >>> (-tx.update(params, state, params)[0]).round(2).tolist()
     [[0.5, 0.0], [0.0, -0.5]]
     """
-    weight_decay = hyper.number("weight_decay", weight_decay, "[0, inf)")
-    matrices = chain(
-        scale_by_soap(
-            b1,
-            b2,
-            eps,
-            refresh=refresh,
-            max_size=max_size,
-            block_size=block_size,
-            layouts=layouts,
-            state_dtype=state_dtype,
-        ),
-        decoupled_decay(weight_decay, decay_mask),
-        scale_by_learning_rate(learning_rate),
+    direction = scale_by_soap(
+        b1,
+        b2,
+        eps,
+        refresh=refresh,
+        max_size=max_size,
+        block_size=block_size,
+        layouts=layouts,
+        state_dtype=state_dtype,
     )
-    return with_fallback(matrices, fallback, fallback_learning_rate, weight_decay, layouts, state_dtype, decay_mask)
+    return with_fallback(
+        direction,
+        learning_rate,
+        weight_decay,
+        decay_mask,
+        fallback=fallback,
+        fallback_learning_rate=fallback_learning_rate,
+        layouts=layouts,
+        state_dtype=state_dtype,
+    )
 
 
 SOAP = OptimizerInfo(

@@ -21,12 +21,20 @@ A layout has one letter for each axis of the leaf: ``r`` and ``c`` for those tha
 ``b`` for those that count matrices; or it is ``"others"``, for what is no matrix. A dense kernel is ``"rc"``, a
 convolution's [height, width, in, out] is ``"rrrc"``, scanned dense kernels are ``"brc"``, an attention's [width, heads,
 size] is ``"rbc"`` head by head and ``"rcc"`` as one.
+
+A rule counts for every leaf in whose name its expression is found, biases included: ``("attn/.*kernel", "rbc")`` means
+the kernels alone. Leaves without a rule are known by their names, see :func:`layout_of`.
 """
+
+VECTORS = r"(?i)(^|/)(bias|scale|gamma|beta|offset|\w*norm)$"
+"""Names of what is a vector for each layer, however many axes it has."""
+
+_WORDS = r"\w*embed\w*|\w*emb|pos|wte|wpe|lm_head|head|logits|readout|classifier"
 
 _DEFAULTS: tuple[tuple[str, str, str], ...] = (
     # Biases and scales, stacked or not; then embeddings and heads: their rows or columns are words, not directions.
-    (r"(^|/)(bias|scale|gamma|beta|offset|\w*norm)$", ".*", OTHERS),
-    (r"(^|/)(\w*embed\w*|wte|wpe|lm_head|head|logits|unembed\w*|readout)(/(kernel|weight|w))?$", ".*", OTHERS),
+    (VECTORS, ".*", OTHERS),
+    (rf"(^|/)({_WORDS})(/(kernel|weight|w))?$", ".*", OTHERS),
     (r"", "|.", OTHERS),
     (r"", "..", "rc"),
     # Flax's attention, and convolutions of any number of dimensions.
@@ -42,7 +50,8 @@ def layout_of(layouts: Layouts, name: str, leaf: Any) -> str:
     """The layout of one leaf: by the first rule that is found in its name, else by what its name and rank say.
 
     Without a rule, leaves with fewer than two axes, biases, scales, embeddings and heads are no matrices; those
-    with two axes are; Flax's attention kernels and whatever is called conv are known by name.
+    with two axes are; Flax's attention kernels (whole) and whatever is called conv are known by name. Embeddings and
+    heads are, too: a last layer that Linen has named ``Dense_2`` counts as a matrix until a rule says ``"others"``.
 
     Raises:
       ValueError: a leaf with more axes that no rule describes; a layout that does not fit its leaf.
@@ -98,7 +107,10 @@ def _checked(layout: str, name: str, shape: tuple[int, ...] | None) -> str:
             f"layout {layout!r} for {name!r}: accepted are {OTHERS!r} and words of b, r and c with at least one r and c"
         )
     if shape is not None and len(layout) != len(shape):
-        raise ValueError(f"layout {layout!r} for leaf {name!r} of shape {shape}: accepted is one letter for each axis")
+        raise ValueError(
+            f"layout {layout!r} for leaf {name!r} of shape {shape}: accepted is one letter for each axis. If the rule "
+            f"is not meant for this leaf, put ({name!r}, {OTHERS!r}) or one like it before"
+        )
     return layout
 
 

@@ -18,6 +18,11 @@ KNOWN = [
     ("embed/embedding", 2, "others"),
     ("token_embedding/kernel", 2, "others"),
     ("wte", 2, "others"),
+    ("pos", 2, "others"),
+    ("tok_emb", 2, "others"),
+    ("unembed/kernel", 2, "others"),
+    ("classifier/kernel", 2, "others"),
+    ("position/kernel", 2, "rc"),
     ("lm_head/kernel", 2, "others"),
     ("head/kernel", 2, "others"),
     ("headline/kernel", 2, "rc"),
@@ -80,5 +85,5 @@ def test_patterns_and_lengths_are_checked():
     with pytest.raises(ValueError, match="is no regular expression"):
         layouts.check_layouts([("(", "rc")])
     assert layouts.check_layouts([["a", "rc"]]) == (("a", "rc"),)
-    with pytest.raises(ValueError, match=r"layout 'rc' for leaf 'w' of shape \(2, 2, 2\): accepted is one letter"):
+    with pytest.raises(ValueError, match=r"layout 'rc' for leaf 'w' of shape \(2, 2, 2\): accepted is one letter.*put"):
         layouts.layout_of((("w", "rc"),), "w", jnp.ones((2, 2, 2)))

@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from jaxlab.core import hyper, tree
+from jaxlab.core.layouts import VECTORS
 from jaxlab.modifiers.info import ModifierInfo
 from jaxlab.modifiers.wrapping import after
 
@@ -141,7 +142,8 @@ def mup_init(params: PyTree, roles: tree.Rules[str], growth: hyper.Scalar, init:
 def roles_of(base: PyTree, wide: PyTree) -> tuple[tuple[tuple[str, str], ...], float]:
     """The roles of all leaves and the growth, from a narrow and a wide model.
 
-    The last axis of a leaf is its outputs, the one before its inputs, as Flax has it.
+    The last axis of a leaf is its outputs, the one before its inputs, as Flax has it; a leaf of which two axes grow is
+    hidden, as an attention's [width, heads, size]. A bias or a scale has outputs alone, whatever its axes.
 
     Args:
       base, wide: parameters, or their shapes (``jax.eval_shape(model.init, key)``), of the same structure.
@@ -150,7 +152,8 @@ def roles_of(base: PyTree, wide: PyTree) -> tuple[tuple[tuple[str, str], ...], f
       Rules for :func:`mup`, one for each leaf, and the one factor by which all widths grow.
 
     Raises:
-      ValueError: trees of other names or ranks; axes that grow by different factors, or other than the last two.
+      ValueError: trees of other names or ranks; axes that grow by different factors, or more than two of a leaf, or one
+        alone that is not among the last two.
 
     >>> shapes = lambda n: {"embed": jnp.ones((9, n)), "dense": jnp.ones((n, n)), "head": jnp.ones((n, 3))}
     >>> rules, growth = roles_of(shapes(4), shapes(16))
@@ -164,21 +167,31 @@ def roles_of(base: PyTree, wide: PyTree) -> tuple[tuple[tuple[str, str], ...], f
     rules = []
     for name, narrow, broad in zip(names, jax.tree.leaves(base), jax.tree.leaves(wide), strict=True):
         growths = _growths(name, jnp.shape(narrow), jnp.shape(broad))
-        found.update({growth: name for growth in growths if growth != 1})
-        inputs, outputs = (growth != 1 for growth in growths)
-        rules.append((f"^{re.escape(name)}$", ROLES[[3, 0, 2, 1][2 * inputs + outputs]]))
+        found.update(dict.fromkeys(growths.values(), name))
+        rules.append((f"^{re.escape(name)}$", _role(name, list(growths))))
     if len(found) > 1:
         raise ValueError(f"widths grow by {found}: accepted is one factor for all that grow")
     return tuple(rules), next(iter(found), 1.0)
 
 
-def _growths(name: str, narrow: tuple[int, ...], broad: tuple[int, ...]) -> tuple[float, float]:
-    if len(narrow) != len(broad) or narrow[:-2] != broad[:-2]:
+def _growths(name: str, narrow: tuple[int, ...], broad: tuple[int, ...]) -> dict[int, float]:
+    """The factors of the axes that grow; axes count from the last, -1."""
+    growths = {i - len(narrow): b / a for i, (a, b) in enumerate(zip(narrow, broad, strict=False)) if a != b}
+    alone = len(growths) == 1 and min(growths) < -2 and not re.search(VECTORS, name)
+    if len(narrow) != len(broad) or len(growths) > 2 or alone:
         raise ValueError(
-            f"leaf {name!r} is {narrow} in base and {broad} in wide: accepted is growth of its last two axes"
+            f"leaf {name!r} is {narrow} in base and {broad} in wide: accepted is growth of its last two axes, or of "
+            "two in all; else write the rules by hand"
         )
-    inputs, outputs = (b / a for a, b in zip((1, 1, *narrow)[-2:], (1, 1, *broad)[-2:], strict=True))
-    return inputs, outputs
+    return growths
+
+
+def _role(name: str, grown: list[int]) -> str:
+    if not grown:
+        return "fixed"
+    if re.search(VECTORS, name) or grown == [-1]:
+        return "input"
+    return "hidden" if len(grown) == 2 else "output"
 
 
 def _checked(roles: Any) -> tree.Rules[str]:

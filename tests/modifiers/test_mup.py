@@ -60,6 +60,21 @@ def test_roles_are_found_by_comparing_two_widths():
     }
 
 
+@pytest.mark.parametrize("wide", [{"heads": 4, "size": 3}, {"heads": 2, "size": 6}], ids=["heads", "size"])
+def test_attention_is_hidden_whether_heads_grow_or_their_size(wide):
+    def shapes(heads: int, size: int) -> dict:
+        width, layers = heads * size, 7
+        return {
+            "key": {"bias": jnp.ones((heads, size)), "kernel": jnp.ones((width, heads, size))},
+            "out": {"bias": jnp.ones(width), "kernel": jnp.ones((heads, size, width))},
+            "scanned": {"bias": jnp.ones((layers, width)), "kernel": jnp.ones((layers, width, width))},
+        }
+
+    rules, growth = modifiers.roles_of(shapes(2, 3), shapes(**wide))
+    assert growth == 2.0
+    assert [role for _, role in rules] == ["input", "hidden"] * 3
+
+
 def test_a_growth_of_one_changes_nothing():
     params = _params(4)
     alone, around = optimizers.adam(0.1), modifiers.mup(optimizers.adam(0.1), RULES, 1.0)
@@ -89,6 +104,10 @@ def test_bad_input():
         modifiers.mup(optax.sgd(1.0), RULES[:3], 2.0).init(_params(2))
     with pytest.raises(ValueError, match="accepted is growth of its last two axes"):
         modifiers.roles_of({"a": jnp.ones((2, 3, 3))}, {"a": jnp.ones((4, 3, 3))})
+    with pytest.raises(ValueError, match="accepted is growth of its last two axes"):
+        modifiers.roles_of({"a": jnp.ones((2, 3, 3))}, {"a": jnp.ones((4, 6, 6))})
+    with pytest.raises(ValueError, match="accepted is growth of its last two axes"):
+        modifiers.roles_of({"a": jnp.ones((2, 3))}, {"a": jnp.ones(4)})
     with pytest.raises(ValueError, match="accepted is one factor for all that grow"):
         modifiers.roles_of({"a": jnp.ones((2, 3))}, {"a": jnp.ones((4, 9))})
     with pytest.raises(ValueError, match="accepted are those of base"):

@@ -81,7 +81,7 @@ def init_state(
       rounding: the step's (see :func:`~jaxlab.train.step.make_train_step`): ``"kahan"`` has a memory.
 
     Raises:
-      TypeError: a hyperparameter that is no number; a key that is no typed key.
+      TypeError: a hyperparameter that is no number; a key that is no typed key; an optimizer in place of ``build``.
       ValueError: whatever ``build`` refuses.
 
     State: the parameters, the optimizer's state, 4 bytes for each parameter with ``ema_decay``, 2 for each bfloat16
@@ -102,7 +102,7 @@ def init_state(
         decay = hyper.canonical(hyper.number("ema_decay", ema_decay, "[0, 1)"))
         ema = Ema(tree.cast(params, hyper.arithmetic_dtype()), decay)
     # What the user wrote is what build validates: canonical arrays would show 0.001 as 0.00100000005.
-    opt_state = build(hyperparams).init(params)
+    opt_state = check_build(build)(hyperparams).init(params)
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -115,6 +115,20 @@ def init_state(
         compensation=_nothing_lost(params) if rounding == "kahan" else None,
     )
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
+
+
+def check_build(build: Build) -> Build:
+    """What builds an optimizer, where one might hand in the optimizer itself.
+
+    Raises:
+      TypeError: it is no function.
+    """
+    if not callable(build):
+        raise TypeError(
+            f"build is a {type(build).__name__}: accepted is a function of the hyperparameters that returns an "
+            'optimizer, such as lambda h: adamw(h["learning_rate"]), or jaxlab.optimizers.Recipe("adamw").build'
+        )
+    return build
 
 
 def _nothing_lost(params: PyTree) -> PyTree:

@@ -13,7 +13,7 @@ from jaxlab.core import hyper, storage, tree
 from jaxlab.precision.policy import Policy, as_policy
 from jaxlab.schedules.learning_rate import effective_learning_rate
 from jaxlab.train.objective import LossFn, Metrics, Objective, stateless
-from jaxlab.train.state import ROUNDINGS, Build, Ema, TrainState
+from jaxlab.train.state import ROUNDINGS, Build, Ema, TrainState, check_build
 
 StepFn = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
 OWN_METRICS = ("loss", "learning_rate", "grad_norm", "update_norm", "param_norm", "skipped")
@@ -110,6 +110,7 @@ def step_fn(
     rounding: str = "nearest",
 ) -> StepFn:
     """:func:`make_train_step` before compilation: a pure function, to be scanned, vmapped or sharded."""
+    check_build(build)
     hyper.integer("accumulate", accumulate, at_least=1)
     hyper.one_of("rounding", rounding, ROUNDINGS)
     dtypes = as_policy(policy)

@@ -340,6 +340,9 @@ def test_bad_arguments_are_refused_before_tracing(params, batch):
         init_state(params, sgd, {"learning_rate": -1.0}, key=KEY)
     with pytest.raises(TypeError, match=r"accepted is a typed key"):
         init_state(params, sgd, {"learning_rate": 0.1}, key=jnp.zeros(2, jnp.uint32))
+    for take in (lambda tx: init_state(params, tx, {}, key=KEY), lambda tx: make_train_step(quadratic, tx)):
+        with pytest.raises(TypeError, match=r"build is a GradientTransformation.*: accepted is a function of the"):
+            take(sgd({"learning_rate": 0.1}))
     with pytest.raises(ValueError, match="accumulate = 0: accepted is a whole number of at least 1"):
         make_train_step(quadratic, sgd, accumulate=0)
     with pytest.raises(ValueError, match="did you mean 'stochastic'"):

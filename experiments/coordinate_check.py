@@ -234,10 +234,10 @@ def answer(found: Found, config: Config) -> str:
         steepest = slopes(found.coordinates[way], config.widths).mean(axis=0)
         steepest = steepest[np.abs(steepest).argmax()]
         moved = drift(found.losses[way]).mean()
-        said = f"a factor of {2 ** abs(moved):.2g} {'up' if moved > 0 else 'down'}" if moved else "not at all"
+        said = f"moves {'up' if moved > 0 else 'down'} by a factor of {2 ** abs(moved):.2g}" if moved else "stays"
         words.append(
-            f"{NAMES[way]} moves coordinates by up to the width to the {steepest:+.2f}, and the best learning rate "
-            f"went {said} from width {narrow} to {wide}"
+            f"{NAMES[way]}: in the layer where the width counts most, the change of its coordinates goes as the width "
+            f"to the power {steepest:+.2f}, and the best learning rate {said} from width {narrow} to {wide}"
         )
     return f"{words[1]}. {words[0]}."
 

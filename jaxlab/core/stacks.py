@@ -57,8 +57,7 @@ def leaves_of(rules: Layouts, params: PyTree, store: storage.StateDtype = "float
       ValueError: a leaf that is no matrix, or of which nobody can tell, or that no rule of ``store`` matches.
     """
     names = tree.names(params)
-    formats = [store] * len(names) if isinstance(store, str) else tree.match_rules(store, names)
-    named = zip(names, jax.tree.leaves(params), formats, strict=True)
+    named = zip(names, jax.tree.leaves(params), storage.formats_by_name(store, names), strict=True)
     return Leaves(
         Source(name, jnp.shape(leaf), layout_of_matrix(rules, name, leaf), kept) for name, leaf, kept in named
     )

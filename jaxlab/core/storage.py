@@ -24,6 +24,7 @@ tuples, where a recipe holds them.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -107,6 +108,18 @@ def check_store(store: StateDtype) -> StateDtype:
     return rules
 
 
+def formats_by_name(store: StateDtype, names: Sequence[str]) -> list[str]:
+    """The formats that rules choose for leaves of these names, whatever the slot.
+
+    Raises:
+      ValueError: rules of which none is found in a name.
+
+    >>> formats_by_name((("embed", "float32"), ("", "int8")), ["embed", "dense/kernel"])
+    ['float32', 'int8']
+    """
+    return [store] * len(names) if isinstance(store, str) else tree.match_rules(store, names)
+
+
 def format_of(slot: Slot, store: StateDtype, name: str) -> str:
     """The format in which a slot of the named leaf is kept.
 
@@ -115,7 +128,7 @@ def format_of(slot: Slot, store: StateDtype, name: str) -> str:
     """
     if not slot.low_bit:
         return "float32"
-    (chosen,) = (store,) if isinstance(store, str) else tree.match_rules(store, [name])
+    (chosen,) = formats_by_name(store, [name])
     shape = jnp.shape(slot.value)
     if chosen in ("int8", "int4") and (slot.value.size < LEAST_VALUES or shape[-1] < LEAST_AXIS):
         return "float32"

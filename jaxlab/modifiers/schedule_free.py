@@ -56,8 +56,8 @@ def schedule_free(
     :func:`schedule_free_sgd` are such. Batch statistics of a model are those of :math:`y`.
 
     Args:
-      inner: any optax optimizer. The rate :math:`\alpha_t` is what its state shows; where it keeps none, as
-        optax's own, it counts as constant.
+      inner: any optax optimizer; all that changes its steps belongs inside. The rate :math:`\alpha_t` is what its
+        state shows; where it keeps none, as optax's own, it counts as constant.
       b1: :math:`\beta_1`, in (0, 1].
       r: :math:`r`, at least 0: above 0 late steps weigh more.
       weight_lr_power: :math:`p`, at least 0: how little the steps of a warm-up weigh.

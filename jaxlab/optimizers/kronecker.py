@@ -9,10 +9,10 @@ LARGEST = 1e17
 """The largest norm of a gradient that is squared: sums of its squares, and products of those, stay finite."""
 
 
-def bounded(g: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+def shortened(g: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
     """A gradient, shortened to the largest norm that can be squared; what is not finite stays so.
 
-    >>> round(float(norm(bounded(jnp.full((2, 2), 1e30)))) / LARGEST, 5)
+    >>> round(float(norm(shortened(jnp.full((2, 2), 1e30)))) / LARGEST, 5)
     1.0
     """
     length = norm(g)

@@ -14,7 +14,7 @@ from jaxlab.core.moments import average, debias
 from jaxlab.core.space import LogUniform, OneMinusLog
 from jaxlab.optimizers.fallback import Fallback, with_fallback
 from jaxlab.optimizers.info import OptimizerInfo
-from jaxlab.optimizers.kronecker import bounded, scaled_to
+from jaxlab.optimizers.kronecker import scaled_to, shortened
 from jaxlab.optimizers.layerwise import norm
 from jaxlab.schedules.learning_rate import LearningRate
 
@@ -139,7 +139,7 @@ def scale_by_psgd_kron(
         return q_l * balance, q_r / balance, jnp.stack([steep_l, steep_r])
 
     def update(matrix: Matrix, slots: Factors[Array]) -> tuple[Array, Factors[Array]]:
-        g = bounded(matrix.g)
+        g = shortened(matrix.g)
         m = average(slots.m, g, b1)
         debiased = debias(m, b1, matrix.t)
         with jax.default_matmul_precision("highest"):

@@ -14,7 +14,7 @@ from jaxlab.core.moments import average, debias
 from jaxlab.core.space import LogUniform, OneMinusLog
 from jaxlab.optimizers.fallback import Fallback, with_fallback
 from jaxlab.optimizers.info import OptimizerInfo
-from jaxlab.optimizers.kronecker import bounded, scaled_to
+from jaxlab.optimizers.kronecker import scaled_to, shortened
 from jaxlab.optimizers.layerwise import norm
 from jaxlab.schedules.learning_rate import LearningRate
 
@@ -132,18 +132,18 @@ def scale_by_shampoo(
                 return norm(d)
 
     def update(matrix: Matrix, slots: Statistics[Array]) -> tuple[Array, Statistics[Array]]:
-        g = bounded(matrix.g)
+        g = shortened(matrix.g)
         with jax.default_matmul_precision("highest"):
             l, r = accumulated(slots.l, g @ g.T), accumulated(slots.r, g.T @ g)  # noqa: E741
 
-        def refreshed() -> tuple[Array, Array]:
-            root_l, root_r = (linalg.inverse_root(unbiased(x, matrix.t), root, damping) for x in (l, r))
-            return root_l, root_r
+            def refreshed() -> tuple[Array, Array]:
+                root_l, root_r = (linalg.inverse_root(unbiased(x, matrix.t), root, damping) for x in (l, r))
+                return root_l, root_r
 
-        # The clock is not batched: neither over the stack nor over a population, where a select would do both.
-        due = (matrix.clock - 1) % refresh == 0
-        root_l, root_r = jax.lax.cond(due, refreshed, lambda: (slots.root_l, slots.root_r))
-        d = root_l @ g @ root_r
+            # The clock is not batched: neither over the stack nor over a population, where a select would do both.
+            due = (matrix.clock - 1) % refresh == 0
+            root_l, root_r = jax.lax.cond(due, refreshed, lambda: (slots.root_l, slots.root_r))
+            d = root_l @ g @ root_r
         v = accumulated(slots.v, g**2) if slots.v.size else slots.v
         d = scaled_to(d, length(g, d, v, matrix.t))
         m = momentum * slots.m + d

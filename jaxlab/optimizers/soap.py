@@ -14,7 +14,7 @@ from jaxlab.core.moments import average, debias
 from jaxlab.core.space import LogUniform, OneMinusLog
 from jaxlab.optimizers.fallback import Fallback, with_fallback
 from jaxlab.optimizers.info import OptimizerInfo
-from jaxlab.optimizers.kronecker import bounded
+from jaxlab.optimizers.kronecker import shortened
 from jaxlab.schedules.learning_rate import LearningRate
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ def scale_by_soap(
         return Rotated(storage.zeros(shape), storage.zeros(shape, signed=False), l, r, q_l, q_r)
 
     def update(matrix: Matrix, slots: Rotated[Array]) -> tuple[Array, Rotated[Array]]:
-        g, first = bounded(matrix.g), matrix.t == 1
+        g, first = shortened(matrix.g), matrix.t == 1
         with jax.default_matmul_precision("highest"):
             m = jnp.where(first, slots.m, average(slots.m, g, b1))
             v = jnp.where(first, slots.v, average(slots.v, _turned(g, slots) ** 2, b2))

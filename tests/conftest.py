@@ -25,6 +25,11 @@ TRAINING = {"experiments", "sweep", "tasks"}
 jax.config.update("jax_disable_most_optimizations", True)
 
 
+def pytest_addoption(parser):
+    help_ = "of the laws' trials run one in so many, chosen by name: for versions of jax beside the first"
+    parser.addoption("--share", type=int, default=1, help=help_)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def optimized(request):
     """XLA's own optimization where tests train."""

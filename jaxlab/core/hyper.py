@@ -111,6 +111,47 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
     return int(value)
 
 
+def one_number(name: str, value: Any) -> Float[Array, ""]:
+    """A number that a program computes, such as a loss: of any value, not finite ones alone, but one and real.
+
+    Raises:
+      TypeError: several numbers, or none.
+
+    >>> float(one_number("value", float("inf")))
+    inf
+    """
+    dtype = getattr(value, "dtype", None) or np.asarray(value).dtype
+    real = jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
+    if not real or np.ndim(value) or isinstance(value, list | tuple):
+        raise TypeError(f"{name} = {value!r}: accepted is one number")
+    return jnp.asarray(value, arithmetic_dtype())
+
+
+def random_key(name: str, value: Any) -> Array:
+    """Validates one key of ``jax.random``, typed or raw.
+
+    Raises:
+      TypeError: no key, or several.
+    """
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    raw = dtype == np.uint32 and shape is not None and len(shape) == 1
+    if not typed and not raw:
+        raise TypeError(f"{name} = {value!r}: accepted is one key, such as jax.random.key(0)")
+    return value
+
+
+def function(name: str, value: Any) -> Callable[..., Any]:
+    """Validates an extra argument that is to be called.
+
+    Raises:
+      TypeError: it cannot be.
+    """
+    if not callable(value):
+        raise TypeError(f"{name} = {value!r}: accepted is a function, such as jaxlab.train.make_train_step passes")
+    return value
+
+
 def flag(name: str, value: Any) -> bool:
     """Validates a static choice between yes and no.
 

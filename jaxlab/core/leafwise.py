@@ -155,6 +155,8 @@ def leafwise(
     def step(updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any) -> tuple[PyTree, LeafwiseState]:
         if needs_params and params is None:
             raise ValueError("this optimizer needs the parameters: call tx.update(grads, state, params)")
+        if not isinstance(state, LeafwiseState):
+            raise TypeError(f"state is {type(state).__name__}: accepted is what init of this transform returned")
         count = state.count + 1
         t = count.astype(hyper.arithmetic_dtype())
         gradients, treedef = jax.tree.flatten(updates, is_leaf=tree.is_none)
@@ -168,9 +170,10 @@ def leafwise(
         for i in present:
             require_real(names[i], gradients[i])
             p = values[i]
-            full[i] = storage.decode(gradients[i]), None if p is None else storage.decode(p)
+            g, p = full[i] = storage.decode(gradients[i]), None if p is None else storage.decode(p)
             decoded[i] = rebuild(state.slots, [storage.decode(column[i]) for column in stored])
             depths[i] = _depth(rules, names[i], gradients[i])
+            _require_fit(names[i], g, p, form_of(depths[i], g.shape), decoded[i])
 
         def layer_by_layer(function: Callable[..., Any], i: int, shared: PyTree) -> Any:
             step_seed = functools.partial(storage.seed_of, names[i], count, len(state.slots))
@@ -217,6 +220,23 @@ def _declared(slots: Callable[[Array], Slots], depth: int, p: Any) -> Slots:
     return rebuild(stacked, [_of_stack(slot, depth) for slot in stacked])
 
 
+def _require_fit(name: str, g: Array, p: Array | None, own: Slots, slots: Slots) -> None:
+    """Refuses shapes that differ, which would be broadcast, and the state of others."""
+    if p is not None and p.shape != g.shape:
+        raise ValueError(f"leaf {name!r}: a gradient {g.shape} for a parameter {p.shape}: accepted are equal shapes")
+    if type(own) is not type(slots):
+        raise TypeError(
+            f"leaf {name!r}: the state holds {type(slots).__name__}: accepted is {type(own).__name__}, what init of "
+            "this transform returned"
+        )
+    wanted, found = [slot.value.shape for slot in own], [value.shape for value in slots]
+    if wanted != found:
+        raise ValueError(
+            f"leaf {name!r}: state of shapes {found} for a gradient {g.shape}: accepted are {wanted}, as init makes "
+            "them for such a parameter"
+        )
+
+
 def _forms(declared: Callable[[int, Any], Slots]) -> Callable[[int, tuple[int, ...]], Slots]:
     """How the slots of a leaf of that depth and shape are declared, without values; equal leaves are asked once."""
     full = hyper.arithmetic_dtype
@@ -234,6 +254,10 @@ def _asked_for(function: Callable[..., Any], extra: dict[str, Any], *, needed: b
                 f"this optimizer needs {parameter.name}: call tx.update(grads, state, params, {parameter.name}=...); "
                 "the step of jaxlab.train.make_train_step passes it"
             )
+        if parameter.name.endswith("_fn") and parameter.default is parameter.empty:
+            hyper.function(parameter.name, extra[parameter.name])
+        if parameter.name == "key" and parameter.default is parameter.empty:
+            hyper.random_key("key", extra["key"])
     return {parameter.name: extra[parameter.name] for parameter in parameters if parameter.name in extra}
 
 
@@ -324,8 +348,9 @@ def require_real(name: str, x: Any) -> None:
     Raises:
       TypeError: no real floating array.
     """
-    if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
+    dtype = getattr(x, "dtype", None) or np.asarray(x).dtype  # A text is no dtype's name.
+    if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(
-            f"leaf {name!r} has dtype {jnp.result_type(x)}: accepted are real floating arrays; "
+            f"leaf {name!r} has dtype {dtype}: accepted are real floating arrays; "
             "leave integers and complex numbers out with optax.masked"
         )

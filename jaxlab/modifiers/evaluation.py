@@ -49,6 +49,9 @@ def evaluation_params(opt_state: optax.OptState, params: PyTree[Array]) -> PyTre
     Returns:
       A tree like ``params``, in its dtypes; ``params`` itself where nothing averages.
 
+    Raises:
+      ValueError: averages of leaves that the parameters do not have, or of other shapes.
+
     >>> import jaxlab
     >>> tx = jaxlab.modifiers.ema(optax.sgd(1.0), decay=0.5, debias=False)
     >>> params = jnp.array([4.0])
@@ -59,12 +62,20 @@ def evaluation_params(opt_state: optax.OptState, params: PyTree[Array]) -> PyTre
     found = {name: kept for state in averages(opt_state) for name, kept in _leaves(state)}
     if not found:
         return params
+    if unknown := sorted(found.keys() - set(tree.names(params))):
+        raise ValueError(f"params lack {unknown}, of which opt_state keeps averages: accepted are its own parameters")
 
     def one(path: Any, p: Any) -> Any:
         if (kept := found.get(tree.path_name(path))) is None:
             return p
         slots, shared = kept
-        return jnp.asarray(slots.evaluated(storage.decode(p), shared), jnp.result_type(p))
+        average = slots.evaluated(storage.decode(p), shared)
+        if average.shape != jnp.shape(p):
+            raise ValueError(
+                f"params: leaf {tree.path_name(path)!r} has shape {jnp.shape(p)}, its average in opt_state "
+                f"{average.shape}: accepted are equal shapes"
+            )
+        return jnp.asarray(average, jnp.result_type(p))
 
     return jax.tree_util.tree_map_with_path(one, params)
 

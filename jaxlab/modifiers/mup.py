@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from jaxlab.core import hyper, tree
+from jaxlab.core.leafwise import require_real
 from jaxlab.core.layouts import VECTORS
 from jaxlab.modifiers.info import ModifierInfo
 from jaxlab.modifiers.wrapping import after
@@ -176,6 +177,8 @@ def roles_of(base: PyTree, wide: PyTree) -> tuple[tuple[tuple[str, str], ...], f
 
 def _growths(name: str, narrow: tuple[int, ...], broad: tuple[int, ...]) -> dict[int, float]:
     """The factors of the axes that grow; axes count from the last, -1."""
+    if 0 in (*narrow, *broad):
+        raise ValueError(f"leaf {name!r} is {narrow} in base and {broad} in wide: accepted are axes of at least 1")
     growths = {i - len(narrow): b / a for i, (a, b) in enumerate(zip(narrow, broad, strict=False)) if a != b}
     alone = len(growths) == 1 and min(growths) < -2 and not re.search(VECTORS, name)
     if len(narrow) != len(broad) or len(growths) > 2 or alone:
@@ -202,6 +205,9 @@ def _checked(roles: Any) -> tree.Rules[str]:
 def _scaled(values: PyTree, rules: tree.Rules[str], powers: Mapping[str, float], growth: Array) -> PyTree:
     roles = iter(tree.match_rules(rules, tree.names(values)))
     full = hyper.arithmetic_dtype()
+
+    for name, x in zip(tree.names(values), jax.tree.leaves(values), strict=True):
+        require_real(name, x)
 
     def one(x: Array) -> Array:
         return (jnp.asarray(x, full) * jnp.asarray(growth, full) ** powers[next(roles)]).astype(jnp.result_type(x))

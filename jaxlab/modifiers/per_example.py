@@ -39,6 +39,7 @@ def sum_over_examples(
             "params or per_example_grad_fn = None: gradients of single examples need both, call tx.update(grads, "
             "state, params, per_example_grad_fn=...); the step of jaxlab.train.make_train_step passes them"
         )
+    hyper.function("per_example_grad_fn", function)
     if microbatch is not None:
         return function(params, each=each, microbatch=microbatch)
     gradients = function(params)

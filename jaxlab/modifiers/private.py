@@ -104,7 +104,7 @@ def private(
                 "key = None: noise that anyone can draw again protects nobody, call tx.update(..., key=...); the step "
                 "of jaxlab.train.make_train_step passes a key of its own for every step"
             )
-        step_key = jax.random.fold_in(extra["key"], state.count)
+        step_key = jax.random.fold_in(hyper.random_key("key", extra["key"]), state.count)
 
         def released(path: Any, u: Array | None, g: Array) -> Array | None:
             if u is None:
@@ -127,9 +127,10 @@ def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: floa
     that is there or not. The privacy loss distribution of Google's accountant bounds it from above, tightly.
 
     Args:
-      noise_multiplier: :math:`\sigma` of :func:`private`, above 0.
+      noise_multiplier: :math:`\sigma` of :func:`private`, at least 1/16: below, epsilon is in the thousands, and its
+        distribution in no memory.
       sample_rate: the probability of an example to be in a batch, in (0, 1]: batch size over examples.
-      steps: taken, at least 1.
+      steps: taken, 1 to 100 million.
       delta: in (0, 1); well below one over the number of examples.
 
     Raises:
@@ -141,10 +142,10 @@ def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: floa
     >>> round(epsilon(noise_multiplier=1.1, sample_rate=0.01, steps=1_000, delta=1e-5), 2)
     1.52
     """
-    hyper.number("noise_multiplier", noise_multiplier, "(0, inf)")
+    hyper.number("noise_multiplier", noise_multiplier, "[0.0625, inf)")
     hyper.number("sample_rate", sample_rate, "(0, 1]")
     hyper.number("delta", delta, "(0, 1)")
-    hyper.integer("steps", steps, at_least=1)
+    hyper.integer("steps", steps, at_least=1, at_most=10**8)
     try:
         accounting: Any = importlib.import_module("dp_accounting")
         distributions: Any = importlib.import_module("dp_accounting.pld")
@@ -152,8 +153,14 @@ def epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: floa
         raise ImportError('epsilon needs the package dp-accounting: pip install "jaxlab[privacy]"') from error
     release = accounting.PoissonSampledDpEvent(sample_rate, accounting.GaussianDpEvent(noise_multiplier))
     accountant = distributions.PLDAccountant()
-    accountant.compose(release, steps)
-    return float(accountant.get_epsilon(delta))
+    try:
+        accountant.compose(release, steps)
+        return float(accountant.get_epsilon(delta))
+    except MemoryError:
+        raise ValueError(
+            f"noise_multiplier = {noise_multiplier}, steps = {steps}: accepted is what fits into memory; epsilon would "
+            "be in the thousands, which protects nobody"
+        ) from None
 
 
 PRIVATE = ModifierInfo(

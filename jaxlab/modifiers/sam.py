@@ -74,6 +74,7 @@ def at_ascent(
                 "params or grad_fn = None: a second gradient needs both, call tx.update(grads, state, params, "
                 "grad_fn=...); the step of jaxlab.train.make_train_step passes them"
             )
+        hyper.function("grad_fn", grad_fn)
         still = frozen(state)
 
         def free(path: Any, g: Array) -> Array | None:

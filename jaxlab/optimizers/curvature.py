@@ -67,7 +67,7 @@ def hutchinson(every: int) -> Callable[..., PyTree]:
     ) -> PyTree:
         def estimate() -> PyTree:
             signs = random_signs(grads, params, key)
-            products = hvp_fn(params, signs)
+            products = like_parameters("hvp_fn", hvp_fn(params, signs), params)
             return jax.tree.map(lambda z, h: storage.decode(z) * storage.decode(h), signs, products)
 
         return refreshed(every, estimate, params, is_due(every, t, step))
@@ -86,11 +86,25 @@ def gauss_newton_bartlett(every: int) -> Callable[..., PyTree]:
         grads: PyTree, params: PyTree, t: Array, sampled_grad_fn: Callable, key: Key[Array, ""], step: Any = None
     ) -> PyTree:
         def estimate() -> PyTree:
-            return jax.tree.map(lambda g: storage.decode(g) ** 2, sampled_grad_fn(params, key))
+            sampled = like_parameters("sampled_grad_fn", sampled_grad_fn(params, key), params)
+            return jax.tree.map(lambda g: storage.decode(g) ** 2, sampled)
 
         return refreshed(every, estimate, params, is_due(every, t, step))
 
     return beside
+
+
+def like_parameters(name: str, given: PyTree, params: PyTree) -> PyTree:
+    """What a function returned, where it is a tree of the parameters' structure and shapes: others would be broadcast.
+
+    Raises:
+      ValueError: it is not.
+    """
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(given)]
+    wanted = [jnp.shape(leaf) for leaf in jax.tree.leaves(params)]
+    if jax.tree.structure(given) != jax.tree.structure(params) or shapes != wanted:
+        raise ValueError(f"{name} returned arrays of shapes {shapes}: accepted is a tree like the parameters, {wanted}")
+    return given
 
 
 def random_signs(grads: PyTree, params: PyTree, key: Key[Array, ""]) -> PyTree:

@@ -94,6 +94,7 @@ def require(who: str, params: PyTree | None, extra: dict[str, Any], needs: tuple
 
     Raises:
       ValueError: what is missing, and who passes it.
+      TypeError: a function that is none, a value that is not one number.
     """
     if params is None:
         raise ValueError(f"params = None: {who} needs the parameters, call tx.update(grads, state, params, ...)")
@@ -103,6 +104,11 @@ def require(who: str, params: PyTree | None, extra: dict[str, Any], needs: tuple
             f"{missing[0]} = None: {who} needs {', '.join(needs)} as extra arguments of tx.update, all of the same "
             "batch; jaxlab.train.make_train_step passes them, flax's TrainState.apply_gradients does not"
         )
+    for name in needs:
+        if name.endswith("_fn"):
+            hyper.function(name, extra[name])
+    if "value" in needs:
+        hyper.one_number("value", extra["value"])
 
 
 def _factor(line_search: str, step: PyTree, params: PyTree, extra: dict[str, Any]) -> Float[Array, ""]:

@@ -91,7 +91,7 @@ def follow_model(
         if sums is None:  # a tree without leaves
             return shared
         weight = -jnp.expm1(t * jnp.log1p(b1 - 1)) if from_zero else jnp.ones_like(t)
-        mean = running_average(shared.value, jnp.asarray(value, t.dtype), b1, t, from_zero=from_zero)
+        mean = running_average(shared.value, hyper.one_number("value", value), b1, t, from_zero=from_zero)
         product = running_average(shared.product, sums.product, b1, t, from_zero=from_zero)
         height = mean - product + sums.shrunk_along
         lower = bound

@@ -41,9 +41,13 @@ class Recipe:
     def __post_init__(self) -> None:
         registry.get(self.optimizer)
         schedules.get(self.schedule)
-        if not isinstance(self.static, Mapping | tuple | list):
+        pairs = list(self.static.items()) if isinstance(self.static, Mapping) else self.static
+        named = isinstance(pairs, tuple | list) and all(
+            isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs
+        )
+        if not named:
             raise TypeError(f"static = {self.static!r}: accepted are a dict and pairs of names and values")
-        object.__setattr__(self, "static", tuple(sorted(dict(self.static).items())))
+        object.__setattr__(self, "static", tuple(sorted(dict(pairs).items())))
         try:
             hash(self.static)
         except TypeError:
@@ -64,6 +68,8 @@ class Recipe:
         Raises:
           ValueError: a name that neither the optimizer nor the schedule takes; a missing or bad number.
         """
+        if not isinstance(given, Mapping):
+            raise TypeError(f"hyperparams = {given!r}: accepted is a dict of numbers by name")
         defaults = self.info.hyperparams
         numbers = {name: value for name, value in defaults.items() if value is not None} | dict(given)
         self.build(numbers)

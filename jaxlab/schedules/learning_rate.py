@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Float, Int32, PyTree
 
 from jaxlab.core import hyper, tree
+from jaxlab.core.leafwise import require_real
 
 LearningRate = hyper.Scalar | hyper.Schedule | optax.GradientTransformation
 """A number, a function of the step, or a transform that ends in a step down (:func:`loss_driven_rate`)."""
@@ -141,6 +142,9 @@ def require_home(name: str, state: Any) -> None:
 
 
 def _step_down(updates: PyTree, rate: Float[Array, ""]) -> PyTree:
+    # A step of a tenth is none in whole numbers, and of a complex number it would lose a part.
+    for name, u in zip(tree.names(updates), jax.tree.leaves(updates), strict=True):
+        require_real(name, u)
     full = jax.tree.map(lambda u: -rate * jnp.asarray(u, rate.dtype), updates)
     return tree.cast_like(full, updates)
 

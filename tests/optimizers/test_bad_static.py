@@ -73,3 +73,15 @@ def test_steps_of_newton_and_schulz_are_few(steps):
 def test_layer_axes_that_are_none(name, layer_axes):
     with pytest.raises((TypeError, ValueError), match=r"^layer_axes"):
         optimizers.get(name).factory(0.1, layer_axes=layer_axes)
+
+
+@pytest.mark.parametrize("static", ["steps", (("steps",),), {3: 4, "steps": 2}, [1]])
+def test_static_arguments_of_a_recipe_are_named_values(static):
+    with pytest.raises(TypeError, match=r"^static = .*: accepted are a dict and pairs"):
+        Recipe("muon", static=static)
+
+
+@pytest.mark.parametrize("given", [3, None, [("learning_rate", 0.1)]])
+def test_numbers_of_a_recipe_are_a_dict(given):
+    with pytest.raises(TypeError, match=r"^hyperparams = .*: accepted is a dict"):
+        Recipe("adam").hyperparams(given)

@@ -24,8 +24,8 @@ def cautious_decay(
     :func:`~jaxlab.modifiers.cautious` it decides by the masked step.
 
     Args:
-      inner: an optimizer that keeps its learning rate in its state, as all of jaxlab's do. With several rates
-        inside (groups) the first counts: there, wrap each group's optimizer.
+      inner: an optimizer that keeps its learning rate in its state, as all of jaxlab's do. With groups
+        inside, a leaf's is that of its group.
       weight_decay: :math:`\lambda`, at least 0, multiplied by the learning rate; a number, or ordered
         ``(regular expression, number)`` rules.
       decay_mask: which leaves decay: None (all), ``"matrices"``, rules, a tree of bools, a function of the

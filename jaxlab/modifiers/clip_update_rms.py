@@ -26,8 +26,8 @@ def clip_update_rms(
     :math:`g_t / \sqrt{v_t}` instead, which is the same where the first moment is the gradient.
 
     Args:
-      inner: an optimizer that keeps its learning rate in its state, as all of jaxlab's do. With several rates
-        inside (groups) the first counts: there, wrap each group's optimizer.
+      inner: an optimizer that keeps its learning rate in its state, as all of jaxlab's do. With groups
+        inside, a leaf's is that of its group.
       max_rms: :math:`c`, above 0; Adafactor's 1.
       layer_axes: how many leading axes of a leaf stack independent layers: a number, or ordered
         ``(regular expression, number)`` rules.

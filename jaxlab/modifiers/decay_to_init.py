@@ -33,8 +33,8 @@ def decay_to_init(
     gradient descent inside, the two are the same. New parts, such as a head, are spared by the mask.
 
     Args:
-      inner: an optimizer that keeps its learning rate in its state, as all of jaxlab's do. With several rates
-        inside (groups) the first counts: there, wrap each group's optimizer.
+      inner: an optimizer that keeps its learning rate in its state, as all of jaxlab's do. With groups
+        inside, a leaf's is that of its group.
       weight_decay: :math:`\lambda`, at least 0, multiplied by the learning rate; a number, or ordered
         ``(regular expression, number)`` rules.
       decay_mask: which leaves are pulled: None (all), ``"matrices"``, rules, a tree of bools, a function of the

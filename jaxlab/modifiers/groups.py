@@ -19,7 +19,7 @@ def groups(
     A group sees its own leaves alone, under their full names. A frozen leaf (None in place of an optimizer) gets a
     zero update and has no state. What is to see all groups goes outside, such as
     :func:`~jaxlab.modifiers.clip_by_global_norm`, which finds in the state what is frozen and leaves it out of the
-    norm; what needs a group's own learning rate, such as :func:`~jaxlab.modifiers.cautious_decay`, goes inside.
+    norm, or :func:`~jaxlab.modifiers.cautious_decay`, which finds there the learning rate of each group.
 
     Args:
       transforms: by label, any optax optimizers; None freezes.

@@ -14,6 +14,9 @@ from jaxlab.core.partition import PartitionState
 from jaxlab.regularizers.additive import Strength, amounts_like, as_rules
 from jaxlab.schedules.learning_rate import effective_learning_rate
 
+RateOf = Callable[[str], Array | None]
+"""The learning rate of a leaf by its name, see :func:`rates`."""
+
 
 class ThenState(NamedTuple):
     """Attributes: ``inner``, the optimizer's state; ``change``, that of what changes its steps."""
@@ -62,8 +65,8 @@ def after(
     Args:
       inner: any optax optimizer; its updates are steps, already negative.
       change: a transform of these steps. Its extra arguments are those of ``update`` and ``raw``, the gradient
-        that ``inner`` was given, ``rate``, the learning rate in its state (None if it keeps none), and ``still``, the
-        names of the leaves that a group of it freezes.
+        that ``inner`` was given, ``rate``, the learning rate in its state (None if it keeps none), and ``rate_of``,
+        that of a leaf by its name, see :func:`rates`.
       needs_rate: why the learning rate is needed, in a few words, where it is.
 
     Raises:
@@ -84,7 +87,7 @@ def after(
     def update(updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any) -> tuple[PyTree, ThenState]:
         full = tree.cast(updates, hyper.arithmetic_dtype())
         steps, inner_state = inner.update(full, state.inner, params, **extra)
-        known = {"raw": full, "rate": effective_learning_rate(inner_state), "still": frozen(inner_state)}
+        known = {"raw": full, "rate": effective_learning_rate(inner_state), "rate_of": rates(inner_state)}
         changed, change_state = change.update(steps, state.change, params, **(extra | known))
         return tree.cast_like(changed, updates), ThenState(inner_state, change_state)
 
@@ -96,9 +99,14 @@ def raw_gradient(steps: PyTree, params: PyTree | None, t: Array, raw: PyTree) ->
     return raw
 
 
-def rate_everywhere(steps: PyTree, params: PyTree | None, t: Array, rate: Array) -> PyTree:
-    """For :func:`~jaxlab.core.leafwise.leafwise`: the learning rate beside every element of a step."""
-    return jax.tree.map(lambda step: jnp.full_like(step, rate), steps)
+def rate_everywhere(steps: PyTree, params: PyTree | None, t: Array, rate_of: RateOf) -> PyTree:
+    """For :func:`~jaxlab.core.leafwise.leafwise`: the learning rate beside every element of a step, 0 where frozen."""
+
+    def one(path: Any, step: Array) -> Array:
+        rate = rate_of(tree.path_name(path))
+        return jnp.full_like(step, 0 if rate is None else rate)
+
+    return jax.tree_util.tree_map_with_path(one, steps)
 
 
 def decay_beside(weight_decay: Strength, decay_mask: tree.Mask) -> Callable[..., PyTree]:
@@ -108,13 +116,26 @@ def decay_beside(weight_decay: Strength, decay_mask: tree.Mask) -> Callable[...,
     """
     rules = as_rules(weight_decay, "weight_decay")
 
-    def beside(steps: PyTree, params: PyTree, t: Array, rate: Array, still: set[str]) -> PyTree:
+    def beside(steps: PyTree, params: PyTree, t: Array, rate_of: RateOf) -> PyTree:
         def one(path: Any, amount: Array) -> Array | None:
-            return None if tree.path_name(path) in still else rate * amount
+            rate = rate_of(tree.path_name(path))
+            return None if rate is None else rate * amount
 
         return jax.tree_util.tree_map_with_path(one, amounts_like(params, rules, decay_mask))
 
     return beside
+
+
+def rates(opt_state: PyTree) -> RateOf:
+    """The learning rate of a leaf by its name: that of its group, where there are groups; None where it is frozen."""
+    common = effective_learning_rate(opt_state)
+    own: dict[str, Array | None] = dict.fromkeys(frozen(opt_state))
+    for node in _partitions(opt_state):
+        within = {label: rates(inner) for label, inner in node.inner.items()}
+        found = {name: within[label](name) for name, label in node.routes if label in within}
+        # Groups of directions, whose one rate stands behind them, keep none.
+        own |= {name: rate for name, rate in found.items() if rate is not None}
+    return lambda name: own.get(name, common)
 
 
 def trained(updates: PyTree, opt_state: PyTree) -> list[Array]:
@@ -127,10 +148,14 @@ def trained(updates: PyTree, opt_state: PyTree) -> list[Array]:
 def frozen(opt_state: PyTree) -> set[str]:
     """The names of the leaves that a group of this state freezes."""
     found = set()
-    for node in jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, PartitionState)):
-        if isinstance(node, PartitionState):
-            found |= {name for name, label in node.routes if label not in node.inner} | frozen(node.inner)
+    for node in _partitions(opt_state):
+        found |= {name for name, label in node.routes if label not in node.inner} | frozen(node.inner)
     return found
+
+
+def _partitions(opt_state: PyTree) -> list[PartitionState]:
+    nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, PartitionState))
+    return [node for node in nodes if isinstance(node, PartitionState)]
 
 
 def choose(good: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:

@@ -87,6 +87,24 @@ def test_a_decay_around_groups_leaves_frozen_leaves_alone(decay):
     assert updates["b"].item() < -0.5
 
 
+@pytest.mark.parametrize("wrapped", [modifiers.cautious_decay, modifiers.decay_to_init, modifiers.clip_update_rms])
+def test_what_is_multiplied_by_the_learning_rate_takes_that_of_the_group(wrapped):
+    rates = {"a": 0.5, "b": 0.125}
+    labels = [("a", "a"), ("b", "b")]
+    params = {name: jnp.ones(2) for name in rates}
+    grads = {"a": jnp.full(2, 4.0), "b": jnp.full(2, 3.0)}
+    inner = modifiers.groups({name: optimizers.sgd(rate) for name, rate in rates.items()}, labels)
+    outside = wrapped(inner)
+    inside = modifiers.groups({name: wrapped(optimizers.sgd(rate)) for name, rate in rates.items()}, labels)
+    # One rate behind both groups of directions is that of both.
+    behind = wrapped(optax.chain(modifiers.groups({"a": optax.identity()}, [("", "a")]), optimizers.sgd(0.5)))
+    moved = jax.tree.map(lambda p: 3 * p, params)
+    found, wanted, common = (tx.update(grads, tx.init(params), moved)[0] for tx in (outside, inside, behind))
+    for name in rates:
+        np.testing.assert_array_equal(found[name], wanted[name])
+    np.testing.assert_array_equal(common["a"], wanted["a"])
+
+
 def test_groups_in_groups_freeze_too():
     inner = modifiers.groups({"on": optax.sgd(1.0), "off": None}, [("bias", "off"), ("", "on")])
     tx = modifiers.clip_by_global_norm(modifiers.groups({"all": inner}, lambda name, leaf: "all"), 1.0)

@@ -10,8 +10,8 @@ import optax
 from jaxtyping import Array, PyTree
 
 from jaxlab.core import hyper, tree
-from jaxlab.core.leafwise import require_real
 from jaxlab.core.layouts import VECTORS
+from jaxlab.core.leafwise import require_real
 from jaxlab.modifiers.info import ModifierInfo
 from jaxlab.modifiers.wrapping import after
 

@@ -16,10 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int32, PyTree, UInt32
 
-from jaxlab.core import hyper, storage, tree
+from jaxlab.core import hyper, placement, storage, tree
 
 Slots = Any
 """A NamedTuple of arrays: the state of one leaf."""
@@ -147,7 +146,9 @@ def leafwise(
             kept = [storage.encode(slot, store, name, i, count) for i, slot in enumerate(own)]
             # Copies: a slot that begins as the parameter must not be donated twice.
             pairs = zip(own, map(_fresh, kept), strict=True)
-            columns.append([jax.tree.map(functools.partial(_lies_with, p, slot.axes), value) for slot, value in pairs])
+            columns.append(
+                [jax.tree.map(functools.partial(placement.lies_with, p, slot.axes), value) for slot, value in pairs]
+            )
         form = jax.eval_shape(slots, jax.ShapeDtypeStruct((), hyper.arithmetic_dtype()))
         fields = [treedef.unflatten([column[i] for column in columns]) for i in range(len(form))]
         return LeafwiseState(count, rebuild(form, fields), jax.tree.map(_fresh, shared))
@@ -183,7 +184,7 @@ def leafwise(
 
             g, p = full[i]
             layers = np.arange(math.prod(g.shape[: depths[i]]), dtype=np.uint32).reshape(g.shape[: depths[i]])
-            layers = _lies_with(g, range(depths[i]), layers) if depths[i] else layers
+            layers = placement.lies_with(g, range(depths[i]), layers) if depths[i] else layers
             return _over_layers(one, depths[i])(g, p, layers, others.get(i), decoded[i])
 
         now, sums = state.shared, None
@@ -306,36 +307,11 @@ def _of_stack(slot: storage.Slot, depth: int) -> storage.Slot:
     return dataclasses.replace(slot, axes=(*range(depth), *(axis + depth for axis in slot.axes)))
 
 
-def _lies_with(x: Any, axes: Sequence[int] | None, value: Array) -> Array:
-    """A value whose axes follow those of ``x``, put where these lie; a compiler places what it can itself."""
-    traced = hyper.is_traced(x)
-    sharding = jax.typeof(x).sharding if traced else getattr(x, "sharding", None)
-    axes = range(jnp.ndim(x)) if axes is None else axes
-    if not isinstance(sharding, NamedSharding) or sharding.mesh.empty or not value.ndim or len(axes) != value.ndim:
-        return value
-    if traced and AxisType.Explicit not in sharding.mesh.axis_types:
-        return value
-    spec = (*sharding.spec, *[None] * jnp.ndim(x))
-    # The scales of blocks may be too few to be shared out: then every device has all of them.
-    even = [
-        spec[axis] if size % _shares(sharding.mesh, spec[axis]) == 0 else None
-        for axis, size in zip(axes, value.shape, strict=True)
-    ]
-    own = NamedSharding(sharding.mesh, PartitionSpec(*even), memory_kind=sharding.memory_kind)
-    return jax.sharding.reshard(value, own) if traced else jax.device_put(value, own)
-
-
 def _lies_as(before: storage.Stored, stored: storage.Stored) -> storage.Stored:
     """Blocks put where those before them lie: codes and scales come out of them as it falls."""
     if not isinstance(stored, storage.Blocks):
         return stored
-    return jax.tree.map(lambda old, new: _lies_with(old, None, new), before, stored)
-
-
-def _shares(mesh: Any, axes: Any) -> int:
-    """Over how many devices an axis is spread."""
-    names = (axes,) if isinstance(axes, str) else axes or ()
-    return math.prod(mesh.shape[name] for name in names)
+    return jax.tree.map(lambda old, new: placement.lies_with(old, None, new), before, stored)
 
 
 def _fresh(value: Any) -> Any:

@@ -1,10 +1,11 @@
-"""How a stack of equal matrices lies on a mesh: each device has its share of the matrices."""
+"""How arrays of state lie on a mesh: as the leaf whose axes they follow; of a stack of matrices each device a share."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
@@ -14,7 +15,7 @@ from jaxlab.core import hyper
 def mesh_of(arrays: Iterable[Any]) -> Any:
     """The mesh that arrays lie on, concrete or abstract; None where there is none with more than one device."""
     for x in arrays:
-        sharding = jax.typeof(x).sharding if hyper.is_traced(x) else getattr(x, "sharding", None)
+        sharding = _sharding_of(x)
         if isinstance(sharding, NamedSharding) and _free(sharding.mesh):
             return sharding.mesh
     return None
@@ -34,7 +35,7 @@ def whole(x: Array, mesh: Any) -> Array:
 
 def as_before(x: Array, before: Array) -> Array:
     """A result laid out as what it belongs to, where layouts are types; a compiler finds it out by itself."""
-    sharding = jax.typeof(before).sharding if hyper.is_traced(before) else getattr(before, "sharding", None)
+    sharding = _sharding_of(before)
     if isinstance(sharding, NamedSharding) and AxisType.Explicit in sharding.mesh.axis_types:
         return _put(x, sharding)
     return x
@@ -63,6 +64,34 @@ def share(matrices: int, mesh: Any) -> tuple[str, ...]:
         if matrices % devices == 0 and mesh.shape[name] > 1:
             taken.append(name)
     return tuple(taken)
+
+
+def lies_with(x: Any, axes: Sequence[int] | None, value: Array) -> Array:
+    """A value whose axes follow those of ``x``, put where these lie; a compiler places what it can itself."""
+    traced, sharding = hyper.is_traced(x), _sharding_of(x)
+    axes = range(jnp.ndim(x)) if axes is None else axes
+    if not isinstance(sharding, NamedSharding) or sharding.mesh.empty or not value.ndim or len(axes) != value.ndim:
+        return value
+    if traced and AxisType.Explicit not in sharding.mesh.axis_types:
+        return value
+    spec = (*sharding.spec, *[None] * jnp.ndim(x))
+    # The scales of blocks may be too few to be shared out: then every device has all of them.
+    even = [
+        spec[axis] if size % _shares(sharding.mesh, spec[axis]) == 0 else None
+        for axis, size in zip(axes, value.shape, strict=True)
+    ]
+    own = NamedSharding(sharding.mesh, PartitionSpec(*even), memory_kind=sharding.memory_kind)
+    return jax.sharding.reshard(value, own) if traced else jax.device_put(value, own)
+
+
+def _shares(mesh: Any, axes: Any) -> int:
+    """Over how many devices an axis is spread."""
+    names = (axes,) if isinstance(axes, str) else axes or ()
+    return math.prod(mesh.shape[name] for name in names)
+
+
+def _sharding_of(x: Any) -> Any:
+    return jax.typeof(x).sharding if hyper.is_traced(x) else getattr(x, "sharding", None)
 
 
 def _put(x: Array, sharding: NamedSharding) -> Array:

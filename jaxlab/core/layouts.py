@@ -37,12 +37,11 @@ _DEFAULTS: tuple[tuple[str, str, str], ...] = (
     (rf"(^|/)({_WORDS})(/(kernel|weight|w))?$", ".*", OTHERS),
     (r"", "|.", OTHERS),
     (r"", "..", "rc"),
-    # Flax's attention, and convolutions of any number of dimensions.
+    # Flax's attention, and convolutions of one and two dimensions.
     (r"(query|key|value)/(kernel|weight)$", "...", "rcc"),
     (r"out/(kernel|weight)$", "...", "rrc"),
     (r"conv", "...", "rrc"),
     (r"conv", "....", "rrrc"),
-    (r"conv", ".....", "rrrrc"),
 )
 
 

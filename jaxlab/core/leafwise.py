@@ -7,7 +7,6 @@ over all leaves, and keeps the state's structure and dtypes fixed whatever the g
 
 import dataclasses
 import functools
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ import optax
 from jaxtyping import Array, Float, Int32, PyTree, UInt32
 
 from jaxlab.core import hyper, placement, storage, tree
+from jaxlab.core.extras import asked_for, second_arrays
 
 Slots = Any
 """A NamedTuple of arrays: the state of one leaf."""
@@ -166,7 +166,7 @@ def leafwise(
         stored = [treedef.flatten_up_to(field) for field in state.slots]
         present = [i for i, g in enumerate(gradients) if g is not None]
 
-        others = _second_arrays(beside, updates, params, t, extra)
+        others = second_arrays(beside, updates, params, t, extra)
         full, decoded, depths = {}, {}, {}
         for i in present:
             require_real(names[i], gradients[i])
@@ -194,7 +194,7 @@ def leafwise(
                 part = jax.tree.map(lambda x, axes=tuple(range(depths[i])): jnp.sum(x, axes), parts)
                 sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
         if combine is not None:
-            after = combine(now, sums, t, **_asked_for(combine, extra))
+            after = combine(now, sums, t, **asked_for(combine, extra))
             now = tree.cast_like(after, now)
 
         directions = list(gradients)
@@ -244,32 +244,6 @@ def _forms(declared: Callable[[int, Any], Slots]) -> Callable[[int, tuple[int, .
     return functools.cache(
         lambda depth, shape: jax.eval_shape(functools.partial(declared, depth), jax.ShapeDtypeStruct(shape, full()))
     )
-
-
-def _asked_for(function: Callable[..., Any], extra: dict[str, Any], *, needed: bool = False) -> dict[str, Any]:
-    """The extra arguments that a function names; where they are needed, those without a default must be there."""
-    parameters = list(inspect.signature(function).parameters.values())[3:]
-    for parameter in parameters if needed else ():
-        if parameter.default is parameter.empty and extra.get(parameter.name) is None:
-            raise ValueError(
-                f"this optimizer needs {parameter.name}: call tx.update(grads, state, params, {parameter.name}=...); "
-                "the step of jaxlab.train.make_train_step passes it"
-            )
-        if parameter.name.endswith("_fn") and parameter.default is parameter.empty:
-            hyper.function(parameter.name, extra[parameter.name])
-        if parameter.name == "key" and parameter.default is parameter.empty:
-            hyper.random_key("key", extra["key"])
-    return {parameter.name: extra[parameter.name] for parameter in parameters if parameter.name in extra}
-
-
-def _second_arrays(
-    beside: Callable[..., PyTree] | None, updates: PyTree, params: PyTree | None, t: Array, extra: dict[str, Any]
-) -> dict[int, Array]:
-    if beside is None:
-        return {}
-    second = beside(updates, params, t, **_asked_for(beside, extra, needed=True))
-    columns = jax.tree.structure(updates, is_leaf=tree.is_none).flatten_up_to(second)
-    return {i: storage.decode(x) for i, x in enumerate(columns) if x is not None}
 
 
 def rebuild(like: Slots, fields: list[Any]) -> Slots:

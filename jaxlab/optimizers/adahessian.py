@@ -33,7 +33,7 @@ def scale_by_adahessian(
     eps: hyper.Scalar = 1e-4,
     hessian_power: hyper.Scalar = 1.0,
     spatial_average: bool = True,
-    update_every: int = 1,
+    refresh: int = 1,
     layer_axes: LayerAxes = 0,
     *,
     state_dtype: storage.StateDtype = "float32",
@@ -55,7 +55,7 @@ def scale_by_adahessian(
       eps: added to the denominator, above 0.
       hessian_power: :math:`k`, at least 0; 1 is Newton's, 0 is momentum.
       spatial_average: whether kernels are averaged over their places (static).
-      update_every: estimate at the first step and every so many after, at least 1 (static).
+      refresh: estimate at the first step and every so many after, at least 1 (static).
       layer_axes: how many leading axes stack layers: five axes are then four; see
         :func:`~jaxlab.core.leafwise.leafwise` (static).
       state_dtype: how state is kept, see :mod:`jaxlab.core.storage` (static).
@@ -82,7 +82,7 @@ def scale_by_adahessian(
     b2 = hyper.number("b2", b2, "[0, 1)")
     eps = hyper.number("eps", eps, "(0, inf)")
     power = hyper.number("hessian_power", hessian_power, "[0, inf)")
-    every = hyper.integer("update_every", update_every, at_least=1)
+    every = hyper.integer("refresh", refresh, at_least=1)
 
     def slots(p: Array) -> Moments[storage.Slot]:
         return Moments(m=storage.zeros(p), v=storage.zeros(p, signed=False))
@@ -121,7 +121,7 @@ def adahessian(
     weight_decay: hyper.Scalar = 0.0,
     decay_mask: tree.Mask = None,
     spatial_average: bool = True,
-    update_every: int = 1,
+    refresh: int = 1,
     layer_axes: LayerAxes = 0,
     state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
@@ -129,7 +129,7 @@ def adahessian(
 
     Args:
       learning_rate: a number of at least 0, a schedule, or a loss-driven transform; the authors' default is 0.15.
-      b1, b2, eps, hessian_power, spatial_average, update_every, layer_axes, state_dtype: as in
+      b1, b2, eps, hessian_power, spatial_average, refresh, layer_axes, state_dtype: as in
         :func:`scale_by_adahessian`.
       weight_decay: at least 0, multiplied by the learning rate, as in the official code.
       decay_mask: which leaves decay, as in :func:`~jaxlab.optimizers.adamw.adamw`.
@@ -141,9 +141,7 @@ def adahessian(
     [-1.5, 0.5]
     """
     return chain(
-        scale_by_adahessian(
-            b1, b2, eps, hessian_power, spatial_average, update_every, layer_axes, state_dtype=state_dtype
-        ),
+        scale_by_adahessian(b1, b2, eps, hessian_power, spatial_average, refresh, layer_axes, state_dtype=state_dtype),
         decoupled_decay(hyper.number("weight_decay", weight_decay, "[0, inf)"), decay_mask),
         scale_by_learning_rate(learning_rate),
     )

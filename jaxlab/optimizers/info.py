@@ -20,7 +20,7 @@ STATIC = frozenset(
         *("memory_size", "line_search"),
         *("layouts", "fallback", "coefficients", "steps", "scaling", "compute_dtype"),
         *("use_bias_correction", "safeguard_warmup", "layerwise", "use_fstar"),
-        *("estimator", "update_every", "spatial_average"),
+        *("estimator", "spatial_average"),
         *("graft", "root", "refresh", "block_size", "max_size", "whiten", "one_sided"),
     }
 )

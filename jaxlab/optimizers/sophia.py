@@ -35,7 +35,7 @@ def scale_by_sophia(
     gamma: hyper.Scalar = 0.01,
     eps: hyper.Scalar = 1e-12,
     estimator: str = "hutchinson",
-    update_every: int = 10,
+    refresh: int = 10,
     *,
     state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
@@ -59,7 +59,7 @@ def scale_by_sophia(
         ``"hutchinson"`` and 0.05 for ``"gnb"``.
       eps: the least denominator, above 0.
       estimator: ``"hutchinson"`` or ``"gnb"`` (static).
-      update_every: :math:`k`, estimate at the first step and every so many after, at least 1 (static). Steps between
+      refresh: :math:`k`, estimate at the first step and every so many after, at least 1 (static). Steps between
         pay nothing for it, nor do they in a population whose members share the clock ``step``.
       state_dtype: how state is kept, see :mod:`jaxlab.core.storage` (static).
 
@@ -86,7 +86,7 @@ def scale_by_sophia(
     gamma = hyper.number("gamma", gamma, "(0, inf)")
     eps = hyper.number("eps", eps, "(0, inf)")
     estimate = ESTIMATORS[hyper.one_of("estimator", estimator, ESTIMATORS)]
-    every = hyper.integer("update_every", update_every, at_least=1)
+    every = hyper.integer("refresh", refresh, at_least=1)
 
     def slots(p: Array) -> Moments[storage.Slot]:
         return Moments(storage.zeros(p), storage.zeros(p, signed=estimator != "gnb"))
@@ -118,7 +118,7 @@ def sophia(
     weight_decay: hyper.Scalar = 0.1,
     decay_mask: tree.Mask = None,
     estimator: str = "hutchinson",
-    update_every: int = 10,
+    refresh: int = 10,
     state_dtype: storage.StateDtype = "float32",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Sophia: :func:`scale_by_sophia` with decoupled decay, times the learning rate.
@@ -126,7 +126,7 @@ def sophia(
     Args:
       learning_rate: a number of at least 0, a schedule, or a loss-driven transform: the most that an element moves,
         as Lion's; the paper's are 3 to 5 times smaller than Adam's.
-      b1, b2, gamma, eps, estimator, update_every, state_dtype: as in :func:`scale_by_sophia`.
+      b1, b2, gamma, eps, estimator, refresh, state_dtype: as in :func:`scale_by_sophia`.
       weight_decay: at least 0, multiplied by the learning rate; the official code's default 0.1.
       decay_mask: which leaves decay, as in :func:`~jaxlab.optimizers.adamw.adamw`.
 
@@ -137,7 +137,7 @@ def sophia(
     [-0.5, 0.5]
     """
     return chain(
-        scale_by_sophia(b1, b2, gamma, eps, estimator, update_every, state_dtype=state_dtype),
+        scale_by_sophia(b1, b2, gamma, eps, estimator, refresh, state_dtype=state_dtype),
         decoupled_decay(hyper.number("weight_decay", weight_decay, "[0, inf)"), decay_mask),
         scale_by_learning_rate(learning_rate),
     )

@@ -34,7 +34,6 @@ ALTERNATIVES = {
     "layerwise": True,
     "use_fstar": True,
     "estimator": "gnb",
-    "update_every": 3,
     "spatial_average": False,
     "layouts": (("high/2", "brbc"), ("fifth", "others")),
     "fallback": "lion",

@@ -78,7 +78,7 @@ def _discrepancy(name: str, reference, setting: dict, dtype: str) -> float:
     run = _run(name, tuple(setting.items()), dtype)
     given = inspect.signature(reference).parameters
     exact = {key: float(np.dtype(dtype).type(x)) if isinstance(x, float) else x for key, x in setting.items()}
-    every = setting.get("update_every", 10 if name == "sophia" else 1)
+    every = setting.get("refresh", 10 if name == "sophia" else 1)
     rate = float(np.dtype(dtype).type(0.1))
     state, worst = {}, 0.0
     for i in range(STEPS):
@@ -156,7 +156,7 @@ def test_the_estimate_is_the_same_on_eight_devices(kind, x64):
         place = NamedSharding(mesh, P("data"))
         params = {"w": jax.device_put(np.arange(32.0).reshape(8, 4), place)}
         hvp_fn = lambda x, v: {"w": v["w"] * 3 + jnp.sum(v["w"], 0, keepdims=True)}  # noqa: E731
-        tx = optimizers.sophia(0.1, gamma=5.0, update_every=2)
+        tx = optimizers.sophia(0.1, gamma=5.0, refresh=2)
         state, updates = tx.init(params), params
         run = jax.jit(lambda state: tx.update(params, state, params, hvp_fn=hvp_fn, key=KEY))
         for _ in range(2):
@@ -175,13 +175,13 @@ def test_steps_between_estimates_do_not_pay_for_them_even_in_a_population(name):
 
     def members(learning_rate, keys, states, step):
         def one(rate, key, state):
-            tx = info.factory(rate, update_every=5)
+            tx = info.factory(rate, refresh=5)
             hvp_fn = lambda x, v: jnp.tanh(v)  # noqa: E731
             return tx.update(jnp.ones(3), state, jnp.ones(3), hvp_fn=hvp_fn, key=key, step=step)
 
         return jax.vmap(one)(learning_rate, keys, states)
 
-    states = jax.vmap(lambda rate: info.factory(rate, update_every=5).init(jnp.ones(3)))(jnp.ones(4))
+    states = jax.vmap(lambda rate: info.factory(rate, refresh=5).init(jnp.ones(3)))(jnp.ones(4))
     program = jax.make_jaxpr(members)(jnp.ones(4), jax.random.split(KEY, 4), states, 0).jaxpr
     outside = [eqn.primitive.name for eqn in program.eqns]
     assert "cond" in outside
@@ -230,7 +230,7 @@ def test_the_square_of_the_drawn_gradient_is_the_gauss_newton_diagonal_on_averag
 def test_sophia_trains_with_either_estimate():
     batch = _batch()
     for estimator in ("hutchinson", "gnb"):
-        build = Recipe("sophia", static={"estimator": estimator, "update_every": 3}).build
+        build = Recipe("sophia", static={"estimator": estimator, "refresh": 3}).build
         numbers = {"learning_rate": 0.05, "gamma": 0.5, "weight_decay": 0.0}
         state = train.init_state({"w": jnp.zeros((3, 4))}, build, numbers, key=KEY)
         step, values = train.make_train_step(Softmax(), build), []

@@ -25,7 +25,7 @@ NAMES = {
     "beta": "b1",
     "beta3": "b3",
     "bias_correction": "use_bias_correction",
-    "update_period": "update_every",
+    "update_period": "refresh",
 }
 # What is always so here (decoupled decay, AdaHessian's bias correction), or is said in another way.
 UNSAID = {"decouple", "adam_debias", "betas", "p"}

@@ -60,13 +60,13 @@ REFERENCES = {"sophia": sophia, "adahessian": adahessian}
 SETTINGS = {
     "sophia": [
         {},
-        {"estimator": "gnb", "gamma": 0.5, "update_every": 4},
-        {"b1": 0.8, "b2": 0.9, "gamma": 0.5, "eps": 1e-3, "weight_decay": 0.2, "update_every": 3},
+        {"estimator": "gnb", "gamma": 0.5, "refresh": 4},
+        {"b1": 0.8, "b2": 0.9, "gamma": 0.5, "eps": 1e-3, "weight_decay": 0.2, "refresh": 3},
     ],
     "adahessian": [
         {},
-        {"spatial_average": False, "update_every": 4},
-        {"b1": 0.8, "b2": 0.93, "eps": 1e-2, "hessian_power": 0.7, "weight_decay": 0.2, "update_every": 3},
+        {"spatial_average": False, "refresh": 4},
+        {"b1": 0.8, "b2": 0.93, "eps": 1e-2, "hessian_power": 0.7, "weight_decay": 0.2, "refresh": 3},
     ],
 }
 """The defaults, flags, and numbers that nobody uses; the last of each also meets the mutants."""

@@ -80,9 +80,10 @@ def prepare(config: Config) -> Plan:
     hyper.one_of("optimizer", config.optimizer, KINDS)
     if len(config.widths) < 2 or list(config.widths) != sorted(set(config.widths)):
         raise ValueError(f"widths = {config.widths}: accepted are at least two, each wider than the one before")
-    hyper.integer("widths", config.widths[0], at_least=1)
-    for name, least in (("coordinate_steps", 1), ("steps", 1), ("points", 2), ("seeds", 2)):
-        hyper.integer(name, getattr(config, name), at_least=least)
+    for width in config.widths:
+        hyper.integer("widths", width, at_least=1, at_most=2**16)
+    for name, least, most in (("coordinate_steps", 1, None), ("steps", 1, None), ("points", 2, 99), ("seeds", 2, 1000)):
+        hyper.integer(name, getattr(config, name), at_least=least, at_most=most)
     hyper.integer("seed", config.seed, at_least=0, at_most=2**16)
     return Plan(config, cli.new_folder(config.out, "coordinate_check"))
 

@@ -47,6 +47,8 @@ def test_drift_and_regret_of_known_losses():
         ({"widths": (64, 32)}, "widths = .*: accepted are at least two"),
         ({"optimizer": "adan"}, "optimizer = 'adan': unknown"),
         ({"points": 1}, "points = 1"),
+        ({"points": 2000}, "points = 2000: accepted is .* at most 99"),
+        ({"widths": (64, 10**12)}, "widths = 1000000000000: accepted is .* at most 65536"),
         ({"seeds": 1}, "seeds = 1"),
     ],
 )

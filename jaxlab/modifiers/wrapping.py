@@ -115,6 +115,7 @@ def decay_beside(weight_decay: Strength, decay_mask: tree.Mask) -> Callable[...,
     None where the mask spares it, and where it is frozen.
     """
     rules = as_rules(weight_decay, "weight_decay")
+    tree.check_mask(decay_mask)
 
     def beside(steps: PyTree, params: PyTree, t: Array, rate_of: RateOf) -> PyTree:
         def one(path: Any, amount: Array) -> Array | None:

@@ -106,6 +106,7 @@ def scale_by_psgd_kron(
     >>> (direction**2).round().astype(int).tolist()
     [[2, 0], [0, 2]]
     """
+    hyper.flag("one_sided", one_sided)
     b1 = hyper.number("b1", b1, "[0, 1)")
     rate = hyper.number("preconditioner_learning_rate", preconditioner_learning_rate, "(0, 1]")
     steepness_decay = hyper.number("steepness_decay", steepness_decay, "[0, 1)")

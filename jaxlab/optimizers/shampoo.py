@@ -100,6 +100,7 @@ def scale_by_shampoo(
     >>> tx.update(g, tx.init(g))[0].round(2).tolist()
     [[1.0, 0.0], [0.0, -1.0]]
     """
+    hyper.flag("nesterov", nesterov)
     momentum = hyper.number("momentum", momentum, "[0, 1)")
     b2 = None if b2 is None else hyper.number("b2", b2, "[0, 1)")
     eps = hyper.number("eps", eps, "(0, inf)")

@@ -14,6 +14,8 @@ FLAGS = [
     ("adafactor", "relative_step"),
     ("muon", "nesterov"),
     ("normuon", "nesterov"),
+    ("shampoo", "nesterov"),
+    ("psgd_kron", "one_sided"),
     ("adahessian", "spatial_average"),
     ("prodigy", "use_bias_correction"),
     ("prodigy", "safeguard_warmup"),

@@ -97,6 +97,7 @@ MODIFIED = {
     "cautious_decay": {"weight_decay": 0.1},
     "decay_to_init": {"weight_decay": 0.1},
     "lookahead": {"every": 4.0},
+    "mup": {"growth": 3.0},
     "swa": {"start": 2.0, "every": 4.0},
     "track_noise_scale": {"every": 4.0},
     "skip_spikes": {"sigmas": 1.0, "decay": 0.5, "warmup_steps": 3.0},
@@ -104,6 +105,7 @@ MODIFIED = {
 """Numbers of modifiers whose defaults do not show in a few steps."""
 
 DEPTHS = (("fifth|data", 0), ("low", 1), ("", None))
+ROLES = (("low|bias", "input"), ("fifth", "output"), ("", "hidden"))
 GROUPS = (("third|tensor", "frozen"), ("low|bias", "other"), ("", "own"))
 """Rules for the names of the one tree and of the law of layouts."""
 
@@ -382,6 +384,8 @@ def _modified(name: str, inner: str, learning_rate, **arguments) -> optax.Gradie
         return factory(own(0.1), optax.sgd(learning_rate), **arguments)
     if name == "layer_wise_decay":
         return factory(own(learning_rate), DEPTHS, **arguments)
+    if name == "mup":
+        return factory(own(learning_rate), ROLES, **arguments)
     tx = factory(own(learning_rate), **arguments)
     return _elsewhere(tx) if name == "decay_to_init" else tx
 

@@ -29,6 +29,7 @@ def main(url: str, batch: int, hang_after: int) -> None:
             if told == hang_after:
                 print("holding", flush=True)
                 time.sleep(600)
+            time.sleep(0.05)  # A point takes a while, in which others get their turn.
             stage.tell(point, {"by": os.getpid()}, float(point))
             print(point, flush=True)
             told += 1

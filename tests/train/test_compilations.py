@@ -8,7 +8,7 @@ import pytest
 from jaxlab import optimizers, schedules
 from jaxlab.train import init_state, make_train_step, set_hyperparams
 
-BATCH = jnp.arange(4.0)
+BATCH = jnp.arange(4.0).reshape(2, 2)
 LENGTHS = {
     "total_steps": 100.0,
     "warmup_steps": 5.0,
@@ -64,7 +64,7 @@ def test_every_number_of_every_recipe_is_traced(optimizer, schedule):
     numbers = numbers_of(optimizer, schedule)
     ends = []
     for values in (numbers, *variants(numbers)):
-        state = init_state({"w": jnp.ones(4)}, build, values, key=jax.random.key(0))
+        state = init_state({"w": jnp.ones((2, 2))}, build, values, key=jax.random.key(0))
         for _ in range(2):
             state, _ = step(state, BATCH)
         ends.append(np.asarray(state.params["w"]))

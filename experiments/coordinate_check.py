@@ -9,7 +9,7 @@ the narrowest. First the coordinate check: how far a few steps move the coordina
 A slope of 0 in the logarithms means that training looks the same at any width, a slope above 0 that a wide model needs
 a smaller learning rate. Then the check of that claim: all widths try the same learning rates, with common seeds.
 
-Writes results.json, report.html and the plots. A minute on two CPU cores.
+Writes results.json, report.html and the plots. A minute and a half on two CPU cores.
 """
 
 import dataclasses

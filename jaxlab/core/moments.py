@@ -1,7 +1,10 @@
-"""Running averages as the papers write them, with a bias correction that survives float32."""
+"""Running averages as the papers write them, a bias correction that survives float32, gradients that can be squared."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+LARGEST = 1e15
+"""A gradient beyond counts as this: float32 holds its square, 1e30, and sums of many."""
 
 
 def average(previous: Float[Array, "..."], new: Float[Array, "..."], b: Float[Array, ""]) -> Float[Array, "..."]:
@@ -16,3 +19,12 @@ def debias(mean: Float[Array, "..."], b: Float[Array, ""], t: Float[Array, ""]) 
     plain form loses four of float32's seven digits.
     """
     return mean / -jnp.expm1(t * jnp.log1p(b - 1))
+
+
+def bounded(g: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A gradient whose square can be summed; what is not finite must show: it passes.
+
+    >>> bounded(jnp.array([3.0, -1e30, jnp.inf])).tolist()
+    [3.0, -999999986991104.0, inf]
+    """
+    return jnp.where(jnp.isfinite(g), jnp.clip(g, -LARGEST, LARGEST), g)

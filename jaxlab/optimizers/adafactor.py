@@ -10,15 +10,13 @@ from jaxtyping import Array, ArrayLike, Float
 from jaxlab.core import hyper, storage, tree
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import LayerAxes, Leaf, leafwise
+from jaxlab.core.moments import bounded
 from jaxlab.core.space import LogUniform
 from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.regularizers.decoupled_decay import decoupled_decay
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")
-
-LARGEST = 1e15
-"""A gradient beyond counts as this: float32 holds its square, 1e30, and sums of many."""
 
 
 class FactoredMoments(NamedTuple, Generic[T]):
@@ -104,8 +102,7 @@ def scale_by_adafactor(
     def update(
         leaf: Leaf, slots: FactoredMoments[Array], shared: None, t: Array
     ) -> tuple[Array, FactoredMoments[Array]]:
-        # What is not finite must show: it passes.
-        g = jnp.where(jnp.isfinite(leaf.g), jnp.clip(leaf.g, -LARGEST, LARGEST), leaf.g)
+        g = bounded(leaf.g)
 
         def average(previous: Array, new: Array) -> Array:
             return previous + t**-power * (new - previous)

@@ -9,9 +9,10 @@ from jaxtyping import Array, Float
 from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import LayerAxes, Leaf, leafwise
+from jaxlab.core.moments import bounded
 from jaxlab.optimizers import spaces
 from jaxlab.optimizers.info import OptimizerInfo
-from jaxlab.optimizers.parameter_free import bounded, point
+from jaxlab.optimizers.parameter_free import point
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")

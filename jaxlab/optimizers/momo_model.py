@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from jaxlab.core import hyper, storage, tree
 from jaxlab.core.leafwise import Leaf, leafwise
-from jaxlab.core.moments import average
-from jaxlab.optimizers.parameter_free import bounded, decay_of_leaves, point, rate_at
+from jaxlab.core.moments import average, bounded
+from jaxlab.optimizers.parameter_free import decay_of_leaves, point, rate_at
 from jaxlab.schedules.learning_rate import LearningRate, LearningRateState
 
 T = TypeVar("T")

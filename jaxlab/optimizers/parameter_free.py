@@ -13,18 +13,6 @@ from jaxlab.core.moments import debias
 from jaxlab.regularizers.additive import amounts_like, as_rules
 from jaxlab.schedules.learning_rate import LearningRate
 
-LARGEST = 1e15
-"""A gradient beyond counts as this: float32 holds its square, 1e30, and sums of many."""
-
-
-def bounded(g: Float[Array, "..."]) -> Float[Array, "..."]:
-    """A gradient whose square can be summed; what is not finite must show: it passes.
-
-    >>> bounded(jnp.array([3.0, -1e30, jnp.inf])).tolist()
-    [3.0, -999999986991104.0, inf]
-    """
-    return jnp.where(jnp.isfinite(g), jnp.clip(g, -LARGEST, LARGEST), g)
-
 
 def point(leaf: Leaf) -> Float[Array, "..."]:
     """The parameter, of an optimizer that needs it."""

@@ -9,10 +9,10 @@ from jaxtyping import Array
 from jaxlab.core import hyper, storage, tree
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
-from jaxlab.core.moments import average
+from jaxlab.core.moments import average, bounded
 from jaxlab.optimizers import spaces
 from jaxlab.optimizers.info import OptimizerInfo
-from jaxlab.optimizers.parameter_free import bounded, correction_of, decay_of_leaves, growth_of, over, point, rate_at
+from jaxlab.optimizers.parameter_free import correction_of, decay_of_leaves, growth_of, over, point, rate_at
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 
 T = TypeVar("T")

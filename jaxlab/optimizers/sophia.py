@@ -9,11 +9,10 @@ from jaxtyping import Array
 from jaxlab.core import hyper, storage, tree
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import Leaf, leafwise
-from jaxlab.core.moments import average
+from jaxlab.core.moments import average, bounded
 from jaxlab.core.space import LogUniform
 from jaxlab.optimizers import curvature
 from jaxlab.optimizers.info import OptimizerInfo
-from jaxlab.optimizers.parameter_free import bounded
 from jaxlab.regularizers.decoupled_decay import decoupled_decay
 from jaxlab.schedules.learning_rate import LearningRate, scale_by_learning_rate
 

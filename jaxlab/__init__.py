@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from jaxlab import losses, modifiers, optimizers, regularizers, schedules
 
 if TYPE_CHECKING:
-    from jaxlab import models, precision, report, sweep, tasks, train, verdict
+    from jaxlab import models, precision, report, sharding, sweep, tasks, train, verdict
 
 __version__ = "0.1.0"
 
-_LAZY = ("models", "precision", "report", "sweep", "tasks", "train", "verdict")
+_LAZY = ("models", "precision", "report", "sharding", "sweep", "tasks", "train", "verdict")
 
 __all__ = [
     "losses",
@@ -29,6 +29,7 @@ __all__ = [
     "regularizers",
     "report",
     "schedules",
+    "sharding",
     "sweep",
     "tasks",
     "train",

@@ -30,15 +30,22 @@ def whole(x: Array, mesh: Any) -> Array:
     """An array of which every device has all: what is cut and joined has no layout of its own on explicit axes."""
     if mesh is None or AxisType.Explicit not in mesh.axis_types:
         return x
-    return _put(x, NamedSharding(mesh, PartitionSpec()))
+    return put(x, NamedSharding(mesh, PartitionSpec()))
 
 
 def as_before(x: Array, before: Array) -> Array:
     """A result laid out as what it belongs to, where layouts are types; a compiler finds it out by itself."""
     sharding = _sharding_of(before)
     if isinstance(sharding, NamedSharding) and AxisType.Explicit in sharding.mesh.axis_types:
-        return _put(x, sharding)
+        return put(x, sharding)
     return x
+
+
+def zeros(like: jax.ShapeDtypeStruct) -> Array:
+    """Zeros of a shape, in full precision, laid out as it is where layouts are types."""
+    values = jnp.zeros(like.shape, hyper.arithmetic_dtype())
+    typed = isinstance(like.sharding, NamedSharding) and AxisType.Explicit in like.sharding.mesh.axis_types
+    return jax.sharding.reshard(values, like.sharding) if typed else values
 
 
 def spread(stack: Array, mesh: Any) -> Array:
@@ -48,7 +55,7 @@ def spread(stack: Array, mesh: Any) -> Array:
     """
     if mesh is None or not stack.ndim:
         return stack
-    return _put(stack, NamedSharding(mesh, PartitionSpec(share(stack.shape[0], mesh) or None)))
+    return put(stack, NamedSharding(mesh, PartitionSpec(share(stack.shape[0], mesh) or None)))
 
 
 def share(matrices: int, mesh: Any) -> tuple[str, ...]:
@@ -94,7 +101,8 @@ def _sharding_of(x: Any) -> Any:
     return jax.typeof(x).sharding if hyper.is_traced(x) else getattr(x, "sharding", None)
 
 
-def _put(x: Array, sharding: NamedSharding) -> Array:
+def put(x: Array, sharding: NamedSharding) -> Array:
+    """An array laid out so, inside a compiled program or outside, on automatic and explicit axes alike."""
     if not hyper.is_traced(x):
         return jax.device_put(x, sharding)
     if AxisType.Explicit in sharding.mesh.axis_types:

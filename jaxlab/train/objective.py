@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from jaxlab.core import hyper, tree
+from jaxlab.core import hyper, placement, tree
 from jaxlab.precision.policy import Policy
+from jaxlab.sharding.layout import Layout
 
 Metrics = dict[str, Array]
 LossFn = Callable[..., Any]
@@ -31,6 +32,8 @@ class Objective:
       residuals_of: ``(params, batch, key) -> array`` whose mean square is the loss, where there is such a thing.
       sampled_of: ``(params, batch, key) -> array`` of the losses of labels drawn from the model's predictions, one
         for each label, where there is such a thing.
+      scale: what the loss is multiplied with while gradients are computed, or None; results are unscaled.
+      layout: where parameters, gradients and batches lie on a mesh, or None.
     """
 
     loss_fn: LossFn
@@ -41,17 +44,22 @@ class Objective:
     key: Key[Array, ""]
     residuals_of: Callable[..., Array] | None = None
     sampled_of: Callable[..., Array] | None = None
+    scale: Float[Array, ""] | None = None
+    layout: Layout | None = None
 
     def value_and_grad(self, params: PyTree[Array]) -> tuple[Array, Metrics, PyTree[Array], PyTree[Array]]:
         """Loss, metrics, the model's new state, and the gradient in full precision."""
-        with_grad = jax.value_and_grad(self._loss, has_aux=True)
+
+        def scaled(params: PyTree, *inputs: Any) -> tuple[Array, tuple[Array, Metrics, PyTree]]:
+            loss, (metrics, after) = self._loss(params, *inputs)
+            return self._scaled(loss), (loss, metrics, after)
 
         def one(model_state: PyTree, batch: PyTree, key: Array) -> tuple[Any, PyTree]:
-            (loss, (metrics, after)), grads = with_grad(params, model_state, batch, key)
-            return (loss, metrics, tree.cast(grads, hyper.arithmetic_dtype())), after
+            grads, (loss, metrics, after) = jax.grad(scaled, has_aux=True)(params, model_state, batch, key)
+            return (loss, metrics, self._full(grads, stage=2)), after
 
         (loss, metrics, grads), model_state = self._mean(one)
-        return loss, metrics, model_state, grads
+        return loss, metrics, model_state, self._shared(grads, stage=1)
 
     def value(self, params: PyTree[Array]) -> Float[Array, ""]:
         """The loss at other parameters: line searches."""
@@ -81,11 +89,12 @@ class Objective:
                 "loss_fn has no method residuals(params, batch, key), an array whose mean square is the loss: "
                 "Gauss-Newton is for sums of squares; newton and lbfgs take any loss"
             )
-        cast, residuals_of = self.policy.cast_compute, self.residuals_of
+        residuals_of = self.residuals_of
 
         def one(inputs: tuple[PyTree, Array]) -> Array:
             batch, key = inputs
-            return tree.cast(residuals_of(cast(params), cast(batch), key), hyper.arithmetic_dtype())
+            found = residuals_of(self._weights(params), self.policy.cast_compute(batch), key)
+            return tree.cast(found, hyper.arithmetic_dtype())
 
         if self.accumulate == 1:
             return jnp.ravel(one((self.batch, self.key)))
@@ -109,15 +118,15 @@ class Objective:
         sampled_of = self.sampled_of
 
         def total(params: PyTree, batch: PyTree, key: Array) -> tuple[Array, Array]:
-            losses = sampled_of(self.policy.cast_compute(params), self.policy.cast_compute(batch), key)
+            losses = sampled_of(self._weights(params), self.policy.cast_compute(batch), key)
             losses = jnp.asarray(losses, hyper.arithmetic_dtype())
             if not losses.ndim:
                 raise ValueError("loss_fn.sampled returned one number: accepted is an array, a loss for each label")
-            return jnp.sum(losses), jnp.asarray(losses.size, losses.dtype)
+            return self._scaled(jnp.sum(losses)), jnp.asarray(losses.size, losses.dtype)
 
         def one(model_state: PyTree, batch: PyTree, key: Array) -> tuple[Any, PyTree]:
             grads, count = jax.grad(total, has_aux=True)(params, batch, key)
-            return (tree.cast(grads, hyper.arithmetic_dtype()), count), model_state
+            return (self._full(grads, stage=2), count), model_state
 
         # Means over micro-batches: with k of them the sums are k times as large.
         (grads, count), _ = self._mean(one, key)
@@ -167,10 +176,29 @@ class Objective:
     def _loss(
         self, params: PyTree, model_state: PyTree, batch: PyTree, key: Array
     ) -> tuple[Array, tuple[Metrics, PyTree]]:
-        result = self.loss_fn(self.policy.cast_compute(params), model_state, self.policy.cast_compute(batch), key)
+        loss_fn = self.loss_fn if self.layout is None else self.layout.free(self.loss_fn)
+        result = loss_fn(self._weights(params), model_state, self.policy.cast_compute(batch), key)
         loss, (metrics, after) = _unpack(result)
         # The carried state keeps its dtypes, whatever the compute dtype made of it.
         return self.policy.cast_output(loss), (self.policy.cast_output(metrics), tree.cast_like(after, model_state))
+
+    def _weights(self, params: PyTree) -> PyTree:
+        """Parameters as the model computes with them. Cast before they are gathered: half the bytes are sent."""
+        weights = self.policy.cast_compute(params)
+        return weights if self.layout is None else self.layout.gather(weights)
+
+    def _scaled(self, loss: Array) -> Array:
+        return loss if self.scale is None else loss * self.scale
+
+    def _full(self, grads: PyTree, *, stage: int) -> PyTree:
+        """Gradients of the scaled loss in full precision, unscaled, each device with its share."""
+        grads = tree.cast(grads, hyper.arithmetic_dtype())
+        if self.scale is not None:
+            grads = jax.tree.map(lambda g: g / self.scale, grads)
+        return self._shared(grads, stage=stage)
+
+    def _shared(self, grads: PyTree, *, stage: int) -> PyTree:
+        return grads if self.layout is None else self.layout.share(grads, stage=stage)
 
     def _mean(
         self, one: Callable[[PyTree, PyTree, Array], tuple[Any, PyTree]], key: Array | None = None
@@ -190,7 +218,7 @@ class Objective:
         first = jax.tree.map(lambda leaf: leaf[0], micro_batches)
         shapes = jax.eval_shape(one, self.model_state, first, key)[0]
         # Sums in full precision: a bfloat16 sum of many micro-batches would stop growing.
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, hyper.arithmetic_dtype()), shapes)
+        zeros = jax.tree.map(placement.zeros, shapes)
         carry = (zeros, self.model_state)
         (total, after), _ = jax.lax.scan(body, carry, (micro_batches, jnp.arange(self.accumulate)))
         return jax.tree.map(lambda leaf: leaf / self.accumulate, total), after

@@ -9,8 +9,9 @@ from jaxtyping import Array, Int32, Key, PyTree
 
 from jaxlab.core import hyper
 from jaxlab.train import data as examples_of
+from jaxlab.train.laid_out import LaidOut, create
 from jaxlab.train.objective import LossFn, Metrics
-from jaxlab.train.state import Build, TrainState, init_state
+from jaxlab.train.state import Build, TrainState, blueprint, init_state
 from jaxlab.train.step import StepFn, StepOptions, step_fn
 
 RunFn = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
@@ -64,7 +65,11 @@ def make_run(
         training, _ = examples_of.split_sizes(examples_of.count(data), validation_fraction)
         return training_batch(state, data, training=training, batch_size=batch_size)
 
-    return jax.jit(scan_steps(step, batch_of, steps), donate_argnums=0)
+    run = scan_steps(step, batch_of, steps)
+    layout = options.get("layout")
+    if layout is None:
+        return jax.jit(run, donate_argnums=0)
+    return LaidOut(run, layout, lambda data: jax.device_put(data, layout.everywhere))
 
 
 def init_run(
@@ -78,7 +83,11 @@ def init_run(
       key: initial parameters, split of the data, order of the batches and noise follow from it.
     """
     params_key, run_key = run_keys(key)
-    return init_state(init(params_key), build, hyperparams, key=run_key, **options)
+    layout = options.get("layout")
+    if layout is None:
+        return init_state(init(params_key), build, hyperparams, key=run_key, **options)
+    make, places_of = blueprint(build, hyperparams, key=run_key, **options)
+    return create(lambda key: make(init(key)), places_of, layout, params_key)
 
 
 def run_keys(key: Key[Array, ""]) -> tuple[Key[Array, ""], Key[Array, ""]]:

@@ -9,7 +9,10 @@ import optax
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from jaxlab.core import hyper, tree
+from jaxlab.precision.loss_scale import LossScaleState
 from jaxlab.precision.policy import Policy, as_policy
+from jaxlab.sharding.layout import Layout
+from jaxlab.train.laid_out import create
 
 Build = Callable[[Any], optax.GradientTransformation]
 """Hyperparameters (a pytree of scalars, traced) to transform: the static half of a recipe."""
@@ -41,6 +44,7 @@ class TrainState(NamedTuple):
       skipped: steps whose loss, gradient or update was not finite, and which changed nothing else.
       compensation: with Kahan rounding a tree like the parameters: what those below float32 could not hold, in
         their dtype, None for the others; without it None.
+      loss_scale: what the loss is multiplied with, where the policy says so; otherwise None.
     """
 
     step: Int32[Array, ""]
@@ -52,6 +56,7 @@ class TrainState(NamedTuple):
     ema: Ema | None
     skipped: Int32[Array, ""]
     compensation: PyTree | None = None
+    loss_scale: LossScaleState | None = None
 
 
 def init_state(
@@ -64,6 +69,7 @@ def init_state(
     model_state: PyTree[Array] = (),
     ema_decay: hyper.Scalar | None = None,
     rounding: str = "nearest",
+    layout: Layout | None = None,
 ) -> TrainState:
     """The state before the first step.
 
@@ -75,10 +81,12 @@ def init_state(
       build: ``hyperparams -> GradientTransformation``.
       hyperparams: a pytree of numbers; they become float32 scalars.
       key: a typed key, ``jax.random.key(seed)``.
-      policy: dtypes; its ``param`` is applied here.
+      policy: dtypes; its ``param`` is applied here, and its loss scale begins.
       model_state: initial batch statistics and the like.
       ema_decay: keep an average of the parameters with this decay, in [0, 1).
       rounding: the step's (see :func:`~jaxlab.train.step.make_train_step`): ``"kahan"`` has a memory.
+      layout: over which devices the state lies and how. Parameters that fit no single device are made by
+        :func:`~jaxlab.train.init_run`, each device its own part.
 
     Raises:
       TypeError: a hyperparameter that is no number; a key that is no typed key; an optimizer in place of ``build``.
@@ -93,28 +101,78 @@ def init_state(
     >>> int(state.step), float(state.hyperparams["learning_rate"]) == jnp.float32(1e-3)
     (0, Array(True, dtype=bool))
     """
+    make, places_of = blueprint(
+        build,
+        hyperparams,
+        key=key,
+        policy=policy,
+        model_state=model_state,
+        ema_decay=ema_decay,
+        rounding=rounding,
+        layout=layout,
+    )
+    if layout is None:
+        return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), make(params))
+    return create(make, places_of, layout, jax.device_put(params, layout.shardings(params)))
+
+
+def blueprint(
+    build: Build,
+    hyperparams: PyTree,
+    *,
+    key: Key[Array, ""],
+    policy: Policy | str | None = None,
+    model_state: PyTree[Array] = (),
+    ema_decay: hyper.Scalar | None = None,
+    rounding: str = "nearest",
+    layout: Layout | None = None,
+) -> tuple[Callable[[PyTree], TrainState], Callable[[TrainState], TrainState]]:
+    """How a first state is made from parameters, and where each of its parts lies on the layout's mesh.
+
+    Args and errors are those of :func:`init_state`; everything that can be checked without parameters is, here.
+
+    Returns:
+      ``params -> state``, a pure function; and ``state -> shardings``, of an abstract state, for a layout.
+    """
     if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise TypeError(f"key = {key!r}: accepted is a typed key, jax.random.key(seed)")
     hyper.one_of("rounding", rounding, ROUNDINGS)
-    params = as_policy(policy).cast_params(params)
-    ema = None
-    if ema_decay is not None:
-        decay = hyper.canonical(hyper.number("ema_decay", ema_decay, "[0, 1)"))
-        ema = Ema(tree.cast(params, hyper.arithmetic_dtype()), decay)
+    decay = None if ema_decay is None else hyper.canonical(hyper.number("ema_decay", ema_decay, "[0, 1)"))
+    dtypes = as_policy(policy)
     # What the user wrote is what build validates: canonical arrays would show 0.001 as 0.00100000005.
-    opt_state = check_build(build)(hyperparams).init(params)
-    state = TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        model_state=model_state,
-        opt_state=opt_state,
-        hyperparams=hyper.canonical(hyperparams),
-        key=key,
-        ema=ema,
-        skipped=jnp.zeros((), jnp.int32),
-        compensation=_nothing_lost(params) if rounding == "kahan" else None,
-    )
-    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
+    tx = check_build(build)(hyperparams)
+
+    def make(params: PyTree) -> TrainState:
+        params = dtypes.cast_params(params)
+        if layout is not None:
+            params = layout.share(params, stage=3)
+        held = params if layout is None else layout.share(params, stage=1)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            model_state=model_state,
+            opt_state=tx.init(held),
+            hyperparams=hyper.canonical(hyperparams),
+            key=key,
+            ema=None if decay is None else Ema(tree.cast(held, hyper.arithmetic_dtype()), decay),
+            skipped=jnp.zeros((), jnp.int32),
+            compensation=_nothing_lost(held) if rounding == "kahan" else None,
+            loss_scale=None if dtypes.loss_scale is None else dtypes.loss_scale.init(),
+        )
+
+    def places_of(state: TrainState) -> TrainState:
+        assert layout is not None
+        everywhere = jax.tree.map(lambda _: layout.everywhere, state)
+        shares = layout.shardings(state.params, stage=1)
+        ema = None if state.ema is None else state.ema._replace(params=shares, decay=layout.everywhere)
+        return everywhere._replace(
+            params=layout.shardings(state.params),
+            opt_state=layout.state_shardings(tx.init, state.params),
+            ema=ema,
+            compensation=_like(shares, state.compensation),
+        )
+
+    return make, places_of
 
 
 def check_build(build: Build) -> Build:
@@ -134,6 +192,12 @@ def check_build(build: Build) -> Build:
 def _nothing_lost(params: PyTree) -> PyTree:
     full = jnp.finfo(jnp.float32).bits
     return jax.tree.map(lambda p: jnp.zeros_like(p) if jnp.finfo(p.dtype).bits < full else None, params)
+
+
+def _like(shares: PyTree, compensation: PyTree | None) -> PyTree | None:
+    if compensation is None:
+        return None
+    return jax.tree.map(lambda lost, own: None if lost is None else own, compensation, shares, is_leaf=tree.is_none)
 
 
 def set_hyperparams(state: TrainState, build: Build, hyperparams: PyTree) -> TrainState:

@@ -12,11 +12,13 @@ from jaxtyping import Array, PyTree
 from jaxlab.core import hyper, storage, tree
 from jaxlab.precision.policy import Policy, as_policy
 from jaxlab.schedules.learning_rate import effective_learning_rate
+from jaxlab.sharding.layout import Layout
+from jaxlab.train.laid_out import LaidOut
 from jaxlab.train.objective import LossFn, Metrics, Objective, stateless
 from jaxlab.train.state import ROUNDINGS, Build, Ema, TrainState, check_build
 
 StepFn = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
-OWN_METRICS = ("loss", "learning_rate", "grad_norm", "update_norm", "param_norm", "skipped")
+OWN_METRICS = ("loss", "learning_rate", "grad_norm", "update_norm", "param_norm", "skipped", "loss_scale")
 
 
 class StepOptions(TypedDict, total=False):
@@ -27,6 +29,7 @@ class StepOptions(TypedDict, total=False):
     has_state: bool
     skip_nonfinite: bool
     rounding: str
+    layout: Layout | None
 
 
 def make_train_step(
@@ -38,6 +41,7 @@ def make_train_step(
     has_state: bool = False,
     skip_nonfinite: bool = True,
     rounding: str = "nearest",
+    layout: Layout | None = None,
 ) -> StepFn:
     """A jitted training step, ``state, metrics = step(state, batch)``, that takes the state as its own.
 
@@ -68,16 +72,18 @@ def make_train_step(
         is less than half a unit in the last place. ``"stochastic"`` lets it arrive on average (bfloat16 alone).
         ``"kahan"`` remembers what was cut off and adds it to the next step (Kahan 1965): 2 more bytes a
         parameter, no noise; the state comes from ``init_state(..., rounding="kahan")``.
+      layout: over which devices everything lies and how (:class:`~jaxlab.sharding.Layout`), as given to
+        ``init_state``; a batch of host arrays is put where it belongs.
 
     Returns:
       The step. Its metrics are those of ``loss_fn`` and ``loss``, ``grad_norm``, ``update_norm``,
-      ``param_norm`` (Euclidean, over all leaves, in float32), ``skipped`` (so far), and ``learning_rate``
-      where the optimizer keeps one.
+      ``param_norm`` (Euclidean, over all leaves, in float32), ``skipped`` (so far), ``learning_rate`` where the
+      optimizer keeps one, and ``loss_scale`` where the policy has one.
 
     Raises:
       TypeError, ValueError: arguments out of range; at the first call, a loss that is no scalar, metrics
-        under names of the step's own, a batch that ``accumulate`` does not divide, a state made for another
-        ``rounding``.
+        under names of the step's own, a batch that ``accumulate`` or the mesh does not divide, a state made for
+        another ``rounding`` or ``policy``.
 
     >>> import jaxlab
     >>> def loss_fn(params, batch, key):
@@ -95,8 +101,12 @@ def make_train_step(
         has_state=has_state,
         skip_nonfinite=skip_nonfinite,
         rounding=rounding,
+        layout=layout,
     )
-    return jax.jit(step_fn(loss_fn, build, **options), donate_argnums=0)
+    step = step_fn(loss_fn, build, **options)
+    if layout is None:
+        return jax.jit(step, donate_argnums=0)
+    return LaidOut(step, layout, layout.put_batch)
 
 
 def step_fn(
@@ -108,12 +118,15 @@ def step_fn(
     has_state: bool = False,
     skip_nonfinite: bool = True,
     rounding: str = "nearest",
+    layout: Layout | None = None,
 ) -> StepFn:
     """:func:`make_train_step` before compilation: a pure function, to be scanned, vmapped or sharded."""
     check_build(build)
     hyper.integer("accumulate", accumulate, at_least=1)
     hyper.one_of("rounding", rounding, ROUNDINGS)
     dtypes = as_policy(policy)
+    if dtypes.loss_scale is not None and not skip_nonfinite:
+        raise ValueError("skip_nonfinite = False: accepted with a loss scale is True, for it tries until one overflows")
     full_loss = loss_fn if has_state else stateless(loss_fn)
     residuals_of, sampled_of = getattr(loss_fn, "residuals", None), getattr(loss_fn, "sampled", None)
 
@@ -122,18 +135,31 @@ def step_fn(
             raise ValueError(
                 f"rounding = {rounding!r}: accepted is a state from init_state(..., rounding={rounding!r})"
             )
+        if (state.loss_scale is not None) != (dtypes.loss_scale is not None):
+            raise ValueError(f"policy = {dtypes}: accepted is a state from init_state with that policy")
         key = jax.random.fold_in(state.key, state.step)
         loss_key, tx_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
         objective = Objective(
-            full_loss, dtypes, accumulate, state.model_state, batch, loss_key, residuals_of, sampled_of
+            full_loss,
+            dtypes,
+            accumulate,
+            state.model_state,
+            batch if layout is None else layout.share_batch(batch),
+            loss_key,
+            residuals_of,
+            sampled_of,
+            scale=None if state.loss_scale is None else state.loss_scale.scale,
+            layout=layout,
         )
         loss, metrics, model_state, grads = objective.value_and_grad(state.params)
+        # From here to the new parameters each device works on its share alone.
+        held = state.params if layout is None else layout.share(state.params, stage=1)
 
         tx = optax.with_extra_args_support(build(state.hyperparams))
         updates, opt_state = tx.update(
             grads,
             state.opt_state,
-            state.params,
+            held,
             value=loss,
             grad=grads,
             value_fn=objective.value,
@@ -146,9 +172,9 @@ def step_fn(
             step=state.step,
         )
         if rounding == "kahan":
-            params, compensation = apply_compensated(state.params, updates, state.compensation)
+            params, compensation = apply_compensated(held, updates, state.compensation)
         else:
-            params, compensation = apply_updates(state.params, updates, rounding, state.step), None
+            params, compensation = apply_updates(held, updates, rounding, state.step), None
         changes = {
             "params": params,
             "compensation": compensation,
@@ -162,15 +188,21 @@ def step_fn(
             # The parameters too: an update that is finite in float32 may overflow them in float16.
             watched = (loss, *norms.values(), tree.global_norm((params, _floating(model_state))))
             good = functools.reduce(jnp.logical_and, map(jnp.isfinite, watched))
-            before = {name: getattr(state, name) for name in changes}
+            before = {**{name: getattr(state, name) for name in changes}, "params": held}
             changes = jax.tree.map(lambda new, old: jnp.where(good, new, old), changes, before)
             skipped += jnp.where(good, 0, 1).astype(jnp.int32)
+            if dtypes.loss_scale is not None:
+                changes["loss_scale"] = dtypes.loss_scale.adjust(state.loss_scale, good)
+        if layout is not None:
+            changes["params"] = layout.share(changes["params"], stage=3)
         after = state._replace(step=state.step + 1, skipped=skipped, **changes)
 
         own: Metrics = {"loss": loss, **norms, "param_norm": tree.global_norm(after.params), "skipped": after.skipped}
         rate = effective_learning_rate(opt_state)
         if rate is not None:
             own["learning_rate"] = rate
+        if after.loss_scale is not None:
+            own["loss_scale"] = after.loss_scale.scale
         return after, {**own, **_checked(metrics)}
 
     return step

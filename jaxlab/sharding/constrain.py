@@ -1,0 +1,83 @@
+"""Where activations lie, by the logical names of their axes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
+
+from jaxlab.core import placement
+from jaxlab.sharding.rules import Entry, devices_of, names_of
+
+LOGICAL: Mapping[str, Entry] = {
+    "batch": ("data", "fsdp"),
+    "sequence": "sequence",
+    "features": None,
+    "heads": "tensor",
+    "hidden": "tensor",
+    "vocabulary": "tensor",
+}
+"""Which mesh axes cut an axis of that name. Those that a mesh has not count as size 1."""
+
+
+def constrain(x: Array, *names: str | None, logical: Mapping[str, Entry] = LOGICAL) -> Array:
+    """The array, laid out over the mesh that is set, one logical name (or None: whole) for each axis.
+
+    The identity where no mesh is set, or one with a single device; so models call it wherever a layout matters, and
+    run as they are on one core. On automatic axes it guides the compiler, on explicit ones it moves the array.
+
+    Args:
+      x: of any shape.
+      names: keys of ``logical``, or None; fewer than axes: the last are whole.
+      logical: mesh axes by logical name.
+
+    Raises:
+      ValueError: an unknown name, more names than axes, an axis whose size the mesh axes do not divide.
+
+    >>> import jax.numpy as jnp
+    >>> constrain(jnp.ones((8, 3)), "batch", "features").shape
+    (8, 3)
+    """
+    if len(names) > x.ndim:
+        raise ValueError(f"constrain: {len(names)} names {names} for shape {x.shape}: accepted are at most as many")
+    for name in names:
+        if name is not None and name not in logical:
+            raise ValueError(f"constrain: axis name {name!r} is unknown; accepted are {', '.join(logical)} and None")
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.size == 1 or AxisType.Manual in mesh.axis_types:
+        return x
+    spec = logical_spec(names, x.shape, dict(mesh.shape), logical)
+    return placement.put(x, NamedSharding(mesh, spec))
+
+
+def logical_spec(
+    names: tuple[str | None, ...],
+    shape: tuple[int, ...],
+    axes: Mapping[str, int],
+    logical: Mapping[str, Entry] = LOGICAL,
+    what: str = "an array",
+) -> PartitionSpec:
+    """The spec of an array whose axes have logical names.
+
+    Raises:
+      ValueError: an axis whose size the mesh axes do not divide; the message begins with ``what``.
+
+    >>> logical_spec(("batch", None), (8, 3), {"data": 4})
+    PartitionSpec('data', None)
+    """
+    entries: list[Entry] = []
+    for axis, name in enumerate(names[: len(shape)]):
+        mine = tuple(mesh_axis for mesh_axis in names_of(logical[name] if name else None) if mesh_axis in axes)
+        if shape[axis] % devices_of(mine, axes):
+            raise ValueError(
+                f"{what} of shape {shape}: axis {axis} ({name}) is not divided by mesh axis {'*'.join(mine)} of size "
+                f"{devices_of(mine, axes)}"
+            )
+        entries.append(None if not mine else mine[0] if len(mine) == 1 else mine)
+    return PartitionSpec(*entries)
+
+
+def constrain_tree(values: PyTree[Array], shardings: PyTree[Any]) -> PyTree[Array]:
+    """Every array of a tree, laid out as its partner says; inside a compiled program or outside."""
+    return jax.tree.map(placement.put, values, shardings)

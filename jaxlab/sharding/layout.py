@@ -1,0 +1,187 @@
+"""One argument that lays a training step out over devices: a mesh, rules for tensor parallelism, a ZeRO stage."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
+
+from jaxlab.core import hyper, tree
+from jaxlab.sharding import zero as zero_stages
+from jaxlab.sharding.constrain import LOGICAL, constrain_tree, logical_spec
+from jaxlab.sharding.mesh import make_mesh
+from jaxlab.sharding.rules import Rules, specs_of
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class Layout:
+    """Where parameters, gradients, optimizer state and batches of a training step lie.
+
+    The batch is cut over the mesh axes ``data`` and ``fsdp`` whatever else holds. What those devices would all keep
+    alike, ZeRO shares among them: over ``fsdp`` where the mesh has it, else over ``data``.
+
+    ======  ===================================================  ==================================================
+    stage   each device keeps a share of                         sent over these axes, for P bytes of parameters
+    ======  ===================================================  ==================================================
+    0       nothing: all of everything                           gradients summed: 2 P
+    1       optimizer state                                      gradients scattered, parameters gathered: 2 P
+    2       and of the gradient, also while it is accumulated    the same, once for each micro-batch
+    3       and of the parameters, gathered where they are used  gathered forward and backward, scattered: 3 P
+    ======  ===================================================  ==================================================
+
+    Args:
+      mesh: a text (see :func:`~jaxlab.sharding.make_mesh`) or a mesh of one's own.
+      rules: ordered ``(regular expression, mesh axes)`` pairs for tensor parallelism
+        (:data:`~jaxlab.sharding.rules.Rules`); leaves that none names are whole.
+      zero: the stage; by default 3 where the mesh has more than one device along ``fsdp``, else 0.
+      batch: logical names of the axes of the batch's leaves, from the first on (:data:`~jaxlab.sharding.LOGICAL`).
+      min_size: leaves with fewer elements are not shared by ZeRO.
+
+    Raises:
+      TypeError, ValueError: of :func:`~jaxlab.sharding.make_mesh`; another stage than 0 to 3, or one above 0 on a mesh
+        without ``data`` and ``fsdp``; an unknown logical name; rules of another form. Rules that do not fit the
+        parameters are refused when these are known.
+
+    Reference: Rajbhandari et al., ZeRO, https://arxiv.org/abs/1910.02054, section 5.
+
+    >>> layout = Layout("data=1")
+    >>> layout.zero, layout.shardings({"w": jax.numpy.ones((4, 4))})["w"].spec
+    (0, PartitionSpec())
+    """
+
+    mesh: Mesh
+    rules: Rules
+    zero: int
+    batch: tuple[str | None, ...]
+    min_size: int
+
+    def __init__(
+        self,
+        mesh: Mesh | str,
+        rules: Rules = (),
+        *,
+        zero: int | None = None,
+        batch: tuple[str | None, ...] = ("batch",),
+        min_size: int = 1024,
+    ) -> None:
+        mesh = mesh if isinstance(mesh, Mesh) else make_mesh(mesh)
+        if zero is None:
+            zero = 3 if mesh.shape.get("fsdp", 1) > 1 else 0
+        if zero not in zero_stages.STAGES or isinstance(zero, bool):
+            raise ValueError(f"zero = {zero!r}: accepted are 0, 1, 2, 3")
+        if zero and not {"data", "fsdp"} & set(mesh.shape):
+            raise ValueError(f"zero = {zero}: accepted on a mesh with axis data or fsdp; this one has {_shown(mesh)}")
+        for name in batch:
+            if name is not None:
+                hyper.one_of("batch", name, LOGICAL)
+        hyper.integer("min_size", min_size, at_least=0)
+        values = {"mesh": mesh, "rules": tuple(rules), "zero": zero, "batch": tuple(batch), "min_size": min_size}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        specs_of({}, self.rules, self.axes)
+
+    @property
+    def axes(self) -> dict[str, int]:
+        """The mesh axes and their sizes."""
+        return dict(self.mesh.shape)
+
+    @property
+    def everywhere(self) -> NamedSharding:
+        """All of it on every device."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    def shardings(self, params: PyTree[Any], *, stage: int = 3) -> PyTree[NamedSharding]:
+        """Where parameters lie between two steps, or what belongs to them.
+
+        Args:
+          params: arrays, concrete or abstract; their names and shapes count.
+          stage: 3 for parameters, 2 for gradients while they are summed, 1 for optimizer state, updates and averages
+            of the parameters: shared if the layout's ``zero`` is at least that. 4: what a model computes with.
+
+        Raises:
+          ValueError: rules that do not fit the parameters (:func:`~jaxlab.sharding.rules.specs_of`).
+        """
+        leaves, treedef = jax.tree.flatten(params)
+        names = tree.names(params)
+        shapes = {name: tuple(leaf.shape) for name, leaf in zip(names, leaves, strict=True)}
+        specs = specs_of(shapes, self.rules, self.axes)
+        among = _shared_axes(self.mesh) if self.zero >= stage else ()
+        cut = [zero_stages.cut(shapes[name], specs[name], among, self.axes, self.min_size) for name in names]
+        return treedef.unflatten([NamedSharding(self.mesh, spec) for spec in cut])
+
+    def state_shardings(self, init: Callable[[PyTree], PyTree], params: PyTree[Any]) -> PyTree[NamedSharding]:
+        """Where an optimizer's state lies: where the axes of the parameters that it follows lie.
+
+        JAX itself finds out: on explicit mesh axes layouts are part of an array's type, and ``init`` is traced there,
+        without a computation. So it holds for any optimizer and any way of storing state.
+
+        Args:
+          init: the optimizer's.
+          params: arrays, concrete or abstract.
+        """
+        mesh = AbstractMesh(
+            self.mesh.axis_sizes, self.mesh.axis_names, axis_types=(AxisType.Explicit,) * len(self.mesh.axis_names)
+        )
+
+        def typed(leaf: Any, own: NamedSharding) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=NamedSharding(mesh, own.spec))
+
+        abstract = jax.tree.map(typed, params, self.shardings(params, stage=1))
+        with jax.sharding.use_abstract_mesh(mesh):
+            state = jax.eval_shape(init, abstract)
+        return jax.tree.map(lambda leaf: NamedSharding(self.mesh, _spec(leaf)), state)
+
+    def batch_shardings(self, batch: PyTree[Any]) -> PyTree[NamedSharding]:
+        """Where a batch lies.
+
+        Raises:
+          ValueError: an axis that the mesh does not divide; the leaf is named.
+        """
+        leaves, treedef = jax.tree.flatten(batch)
+        specs = [
+            logical_spec(self.batch, tuple(leaf.shape), self.axes, what=f"batch leaf {name or 'of one array'!r}")
+            for name, leaf in zip(tree.names(batch), leaves, strict=True)
+        ]
+        return treedef.unflatten([NamedSharding(self.mesh, spec) for spec in specs])
+
+    def put_batch(self, batch: PyTree[Any]) -> PyTree[Array]:
+        """The batch on the devices, each with its part; what lies there already stays."""
+        return jax.device_put(batch, self.batch_shardings(batch))
+
+    def gather(self, params: PyTree[Array]) -> PyTree[Array]:
+        """Parameters as a model computes with them: whole along the axes over which ZeRO shares them."""
+        return params if self.zero < 3 else constrain_tree(params, self.shardings(params, stage=4))
+
+    def free(self, loss_fn: Callable[..., Any]) -> Callable[..., Any]:
+        """A loss whose model may leave it to the compiler how ``tensor`` and ``sequence`` cut its activations.
+
+        On explicit axes a product of two matrices that are cut along the summed axis is ambiguous; models that are
+        written for any mesh do not say what they mean there.
+        """
+        inner = {"sequence", "tensor"} & set(self.mesh.shape)
+        if AxisType.Explicit not in self.mesh.axis_types or not inner:
+            return loss_fn
+        return jax.sharding.auto_axes(loss_fn, axes=tuple(sorted(inner)), out_sharding=PartitionSpec())
+
+    def share(self, values: PyTree[Array], *, stage: int) -> PyTree[Array]:
+        """Something like the parameters, inside a step, each device with the share that it keeps at that stage."""
+        return constrain_tree(values, self.shardings(values, stage=stage))
+
+    def share_batch(self, batch: PyTree[Array]) -> PyTree[Array]:
+        """The batch, inside a step."""
+        return constrain_tree(batch, self.batch_shardings(batch))
+
+
+def _shared_axes(mesh: Mesh) -> tuple[str, ...]:
+    """The mesh axes along which ZeRO shares."""
+    return next(((name,) for name in ("fsdp", "data") if name in mesh.shape and mesh.shape[name] > 1), ())
+
+
+def _spec(leaf: Any) -> PartitionSpec:
+    return PartitionSpec() if leaf.sharding is None else leaf.sharding.spec
+
+
+def _shown(mesh: Mesh) -> str:
+    return ",".join(f"{name}={size}" for name, size in mesh.shape.items())

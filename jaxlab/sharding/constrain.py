@@ -63,8 +63,8 @@ def logical_spec(
     Raises:
       ValueError: an axis whose size the mesh axes do not divide; the message begins with ``what``.
 
-    >>> logical_spec(("batch", None), (8, 3), {"data": 4})
-    PartitionSpec('data', None)
+    >>> tuple(logical_spec(("batch", None), (8, 3), {"data": 4}))
+    ('data', None)
     """
     entries: list[Entry] = []
     for axis, name in enumerate(names[: len(shape)]):

@@ -46,9 +46,9 @@ class Layout:
 
     Reference: Rajbhandari et al., ZeRO, https://arxiv.org/abs/1910.02054, section 5.
 
-    >>> layout = Layout("data=1")
-    >>> layout.zero, layout.shardings({"w": jax.numpy.ones((4, 4))})["w"].spec
-    (0, PartitionSpec())
+    >>> layout = Layout("fsdp=-1")
+    >>> layout.axes == {"fsdp": jax.device_count()}, layout.everywhere.is_fully_replicated
+    (True, True)
     """
 
     mesh: Mesh

@@ -34,8 +34,9 @@ def specs_of(shapes: Mapping[str, tuple[int, ...]], rules: Rules, axes: Mapping[
         earlier rules have decided otherwise; a leaf with fewer axes than its rule names; one mesh axis on two axes of
         a leaf; a size that its mesh axes do not divide.
 
-    >>> specs_of({"up/kernel": (8, 16), "up/bias": (16,)}, [("kernel", (None, "tensor"))], {"data": 2, "tensor": 4})
-    {'up/kernel': PartitionSpec(None, 'tensor'), 'up/bias': PartitionSpec()}
+    >>> specs = specs_of({"up/kernel": (8, 16), "up/bias": (16,)}, [("kernel", (None, "tensor"))], {"tensor": 4})
+    >>> tuple(specs["up/kernel"]), tuple(specs["up/bias"])
+    ((None, 'tensor'), ())
     """
     rules = [
         (pattern, _entries(pattern, entries, axes)) for pattern, entries in tree.check_rules("rules", rules, ACCEPTED)

@@ -18,8 +18,8 @@ def cut(
     since quantized state has its blocks on the last. A leaf with fewer than ``min_size`` elements, or with no axis that
     can be cut evenly, stays as it is: what it would save is less than what it would cost to gather.
 
-    >>> cut((16, 64), PartitionSpec(None, "tensor"), ("data",), {"data": 4, "tensor": 2}, 0)
-    PartitionSpec('data', 'tensor')
+    >>> tuple(cut((16, 64), PartitionSpec(None, "tensor"), ("data",), {"data": 4, "tensor": 2}, 0))
+    ('data', 'tensor')
     """
     size = 1
     for length in shape:

@@ -50,8 +50,8 @@ class LaidOut:
         sharding = getattr(leaf, "sharding", None)
         if not isinstance(sharding, jax.sharding.NamedSharding) or sharding.mesh != self.layout.mesh:
             raise ValueError(
-                f"the state lies on {sharding}, not on the layout's mesh, {dict(self.layout.mesh.shape)}: accepted is a "
-                "state from init_state(..., layout=layout)"
+                f"the state lies on {sharding}, not on the layout's mesh, {self.layout.axes}: accepted is a state from "
+                "init_state(..., layout=layout)"
             )
         return sharding
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int32, Key, PyTree
 
 from jaxlab.core import hyper
+from jaxlab.sharding.layout import Layout
 from jaxlab.train import data as examples_of
 from jaxlab.train.laid_out import LaidOut, create
 from jaxlab.train.objective import LossFn, Metrics
@@ -25,6 +26,7 @@ def make_run(
     steps: int,
     total_steps: int | None = None,
     validation_fraction: float = 0.0,
+    layout: Layout | None = None,
     **options: Unpack[StepOptions],
 ) -> RunFn:
     """A jitted stretch of ``steps`` training steps on data that fit the device: ``run(state, data)``.
@@ -33,7 +35,7 @@ def make_run(
     run cut into stretches, or resumed from a checkpoint between two, ends with the same bits.
 
     Args:
-      loss_fn, build, options: as in :func:`~jaxlab.train.step.make_train_step`.
+      loss_fn, build, layout, options: as in :func:`~jaxlab.train.step.make_train_step`.
       batch_size: examples a step.
       steps: how many steps a call takes (static).
       total_steps: how many the whole run will take, if more than ``steps``: checked against the 32 bits in
@@ -59,21 +61,26 @@ def make_run(
     hyper.integer("steps", steps, at_least=1)
     hyper.integer("batch_size", batch_size, at_least=1)
     examples_of.check_length(total_steps or steps, batch_size)
-    step = step_fn(loss_fn, build, **options)
+    step = step_fn(loss_fn, build, layout=layout, **options)
 
     def batch_of(state: TrainState, data: PyTree) -> PyTree:
         training, _ = examples_of.split_sizes(examples_of.count(data), validation_fraction)
         return training_batch(state, data, training=training, batch_size=batch_size)
 
     run = scan_steps(step, batch_of, steps)
-    layout = options.get("layout")
     if layout is None:
         return jax.jit(run, donate_argnums=0)
     return LaidOut(run, layout, lambda data: jax.device_put(data, layout.everywhere))
 
 
 def init_run(
-    init: Callable[[Array], PyTree], build: Build, hyperparams: PyTree, *, key: Key[Array, ""], **options: Any
+    init: Callable[[Array], PyTree],
+    build: Build,
+    hyperparams: PyTree,
+    *,
+    key: Key[Array, ""],
+    layout: Layout | None = None,
+    **options: Any,
 ) -> TrainState:
     """The state before a run's first step, all of it decided by one key.
 
@@ -81,12 +88,12 @@ def init_run(
       init: ``key -> params``.
       build, hyperparams, options: as in :func:`~jaxlab.train.state.init_state`.
       key: initial parameters, split of the data, order of the batches and noise follow from it.
+      layout: then each device makes its own part of the parameters and of the state; none is ever whole on one.
     """
     params_key, run_key = run_keys(key)
-    layout = options.get("layout")
     if layout is None:
         return init_state(init(params_key), build, hyperparams, key=run_key, **options)
-    make, places_of = blueprint(build, hyperparams, key=run_key, **options)
+    make, places_of = blueprint(build, hyperparams, key=run_key, layout=layout, **options)
     return create(lambda key: make(init(key)), places_of, layout, params_key)
 
 

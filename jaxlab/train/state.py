@@ -162,9 +162,10 @@ def blueprint(
 
     def places_of(state: TrainState) -> TrainState:
         assert layout is not None
-        everywhere = jax.tree.map(lambda _: layout.everywhere, state)
+        whole = layout.everywhere
+        everywhere = jax.tree.map(lambda _: whole, state)
         shares = layout.shardings(state.params, stage=1)
-        ema = None if state.ema is None else state.ema._replace(params=shares, decay=layout.everywhere)
+        ema = None if state.ema is None else state.ema._replace(params=shares, decay=whole)
         return everywhere._replace(
             params=layout.shardings(state.params),
             opt_state=layout.state_shardings(tx.init, state.params),

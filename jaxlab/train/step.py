@@ -29,7 +29,6 @@ class StepOptions(TypedDict, total=False):
     has_state: bool
     skip_nonfinite: bool
     rounding: str
-    layout: Layout | None
 
 
 def make_train_step(
@@ -101,9 +100,8 @@ def make_train_step(
         has_state=has_state,
         skip_nonfinite=skip_nonfinite,
         rounding=rounding,
-        layout=layout,
     )
-    step = step_fn(loss_fn, build, **options)
+    step = step_fn(loss_fn, build, layout=layout, **options)
     if layout is None:
         return jax.jit(step, donate_argnums=0)
     return LaidOut(step, layout, layout.put_batch)
@@ -191,7 +189,7 @@ def step_fn(
             before = {**{name: getattr(state, name) for name in changes}, "params": held}
             changes = jax.tree.map(lambda new, old: jnp.where(good, new, old), changes, before)
             skipped += jnp.where(good, 0, 1).astype(jnp.int32)
-            if dtypes.loss_scale is not None:
+            if dtypes.loss_scale is not None and state.loss_scale is not None:
                 changes["loss_scale"] = dtypes.loss_scale.adjust(state.loss_scale, good)
         if layout is not None:
             changes["params"] = layout.share(changes["params"], stage=3)

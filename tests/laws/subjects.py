@@ -16,7 +16,7 @@ import optax
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxlab import modifiers, optimizers, regularizers, schedules
+from jaxlab import modifiers, optimizers, precision, regularizers, schedules
 from jaxlab.core import hyper
 
 ALTERNATIVES = {
@@ -399,7 +399,16 @@ def _elsewhere(tx) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(tx.init, update)
 
 
-SUBJECTS = (*_optimizers(), *_regularizers(), *_schedules(), *_modifiers())
+def _loss_scaled() -> Subject:
+    """Around Adam; the laws' gradients are those of the loss times 2."""
+
+    def build(hyperparams):
+        return precision.loss_scaled(optimizers.adam(hyperparams["learning_rate"]), precision.LossScale(2.0))
+
+    return Subject("loss_scaled", build, {"learning_rate": 0.1}, plain=True, needs_params=False)
+
+
+SUBJECTS = (*_optimizers(), *_regularizers(), *_schedules(), *_modifiers(), _loss_scaled())
 PLAIN = tuple(subject for subject in SUBJECTS if subject.plain)
 
 # Rounding is the engine's: beside the laws of numbers, which all stand, one optimizer with a signed and an unsigned

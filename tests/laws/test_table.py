@@ -7,7 +7,7 @@ from jaxlab import modifiers, optimizers, regularizers, schedules
 
 def test_every_registered_transform_stands_trial():
     loss_driven = {name for name in schedules.names() if schedules.get(name).takes_loss}
-    named = (*optimizers.names(), *regularizers.names(), *modifiers.names(), *loss_driven)
+    named = (*optimizers.names(), *regularizers.names(), *modifiers.names(), *loss_driven, "loss_scaled")
     assert sorted(subject.name for subject in PLAIN) == sorted(named)
     assert {subject.name.split("-")[0] for subject in DISTINCT} == {subject.name for subject in PLAIN}
 

@@ -1,4 +1,4 @@
-"""A chart of a section: series on common axes, each named at its right end."""
+"""A chart of a section: series on common axes, each named at its right end, or bars."""
 
 import math
 
@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from jaxlab.report.bars import draw_bars
 from jaxlab.report.focus import limits
 from jaxlab.report.labels import EndLabel, end_labels
 from jaxlab.report.reading import numbers
@@ -33,6 +34,8 @@ def draw(chart: Chart) -> Figure:
     On a logarithmic axis values that are not above 0 are left out. A series whose last value is missing (a run
     that diverged) carries a cross.
     """
+    if "rows" in chart:
+        return draw_bars(chart)
     series = chart["series"]
     look = styles([one["name"] for one in series])
     right = 0.45 + max(text_width(fit(one["name"], NAME)) for one in series)

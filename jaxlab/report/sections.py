@@ -39,7 +39,11 @@ class Series(TypedDict):
 
 
 class Chart(TypedDict):
-    """Series on common axes. ``name`` is the name of its files; ``level`` is a line across: its name, and where."""
+    """Series on common axes. ``name`` is the name of its files; ``level`` is a line across: its name, and where.
+
+    With ``rows`` it is a chart of bars, a row for each name, the first on top: ``x`` of a series are lengths of parts,
+    which stand one after the other in the order of the series, ``y`` the numbers of their rows.
+    """
 
     name: str
     title: str
@@ -50,6 +54,7 @@ class Chart(TypedDict):
     x_log: NotRequired[bool]
     y_log: NotRequired[bool]
     level: NotRequired[list[str | float]]
+    rows: NotRequired[list[str]]
 
 
 class Section(TypedDict):
@@ -85,6 +90,9 @@ def _chart(chart: Chart, path: str) -> list[str]:
     level = chart.get("level")
     if level is not None and [isinstance(part, str) for part in level] != [True, False]:
         found.append(f"{path}.level is {level!r}: accepted are a name and a number")
+    rows = chart.get("rows")
+    if rows is not None and any(y not in range(len(rows)) for series in chart["series"] for y in series["y"]):
+        found.append(f"{path}.rows names {len(rows)} bars: accepted as y of the series are whole numbers below that")
     if not chart["series"]:
         found.append(f"{path}.series is empty: accepted is at least one")
     for series in chart["series"]:

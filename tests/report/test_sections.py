@@ -139,6 +139,27 @@ def test_logarithmic_axes_leave_out_what_they_cannot_show():
     assert axes.get_xlim()[0] > 0
 
 
+def test_bars_stand_one_after_the_other():
+    series = [
+        {"name": "mine", "x": [3.0, 1.0], "y": [0, 1]},
+        {"name": "yours", "x": [2.0, None], "y": [0, 1]},
+        {"name": "least", "x": [4.0, 0.5], "y": [0, 1], "kind": "points"},
+    ]
+    chart = _chart(series=series, rows=["above", "below"])
+    (axes,) = draw(chart).axes
+    assert [(bar.get_x(), bar.get_width()) for bar in axes.patches] == [(0, 3), (0, 1), (3, 2), (1, 0)]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["above", "below"]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]
+    assert {"mine", "yours", "least"} == {text.get_text() for text in axes.get_figure().texts} - {"step"}
+
+
+def test_bars_without_a_row_are_refused():
+    findings = _findings()
+    findings["sections"][0]["charts"][0]["rows"] = ["one"]
+    with pytest.raises(ValueError, match="rows names 1 bars"):
+        check(findings)
+
+
 def test_a_series_that_ends_without_a_value_carries_a_cross():
     series = [
         {"name": "lives", "x": [0, 1, 2], "y": [3.0, 2.0, 1.0]},

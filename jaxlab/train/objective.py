@@ -71,12 +71,13 @@ class Objective:
         return self._mean(one)[0]
 
     def grad(self, params: PyTree[Array]) -> PyTree[Array]:
-        """The gradient at other parameters: SAM and its kin."""
-        return self.value_and_grad(params)[3]
+        """The gradient at other parameters: SAM and its kin. What is not finite is NaN."""
+        return _shown(self.value_and_grad(params)[3])
 
     def hvp(self, params: PyTree[Array], vector: PyTree[Array]) -> PyTree[Array]:
-        """The Hessian at ``params`` times ``vector``, forward over reverse."""
-        return jax.jvp(self.grad, (params,), (tree.cast_like(vector, params),))[1]
+        """The Hessian at ``params`` times ``vector``, forward over reverse. What is not finite is NaN."""
+        gradient = lambda params: self.value_and_grad(params)[3]  # noqa: E731
+        return _shown(jax.jvp(gradient, (params,), (tree.cast_like(vector, params),))[1])
 
     def residuals(self, params: PyTree[Array]) -> Float[Array, " n"]:
         """All residuals of the batch, whose mean square is the loss: Gauss-Newton and Levenberg-Marquardt.
@@ -104,7 +105,8 @@ class Objective:
     def sampled_grad(self, params: PyTree[Array], key: Key[Array, ""]) -> PyTree[Array]:
         r"""A random gradient whose squares are, on average, the diagonal of the Gauss-Newton matrix: Sophia.
 
-        With labels drawn from the predictions, :math:`\sqrt B\, \nabla \tfrac1B \sum_i l_i` for B of them.
+        With labels drawn from the predictions, :math:`\sqrt B\, \nabla \tfrac1B \sum_i l_i` for B of them. What is
+        not finite is NaN.
 
         Raises:
           ValueError: the loss is not known to draw labels, or gives no losses of single ones.
@@ -117,20 +119,21 @@ class Objective:
             )
         sampled_of = self.sampled_of
 
-        def total(params: PyTree, batch: PyTree, key: Array) -> tuple[Array, Array]:
+        def mean(params: PyTree, batch: PyTree, key: Array) -> tuple[Array, Array]:
             losses = sampled_of(self._weights(params), self.policy.cast_compute(batch), key)
             losses = jnp.asarray(losses, hyper.arithmetic_dtype())
             if not losses.ndim:
                 raise ValueError("loss_fn.sampled returned one number: accepted is an array, a loss for each label")
-            return self._scaled(jnp.sum(losses)), jnp.asarray(losses.size, losses.dtype)
+            # Not their sum, which in float16 overflows at a scale that the loss, a mean, bears.
+            return self._scaled(jnp.mean(losses)), jnp.asarray(losses.size, losses.dtype)
 
         def one(model_state: PyTree, batch: PyTree, key: Array) -> tuple[Any, PyTree]:
-            grads, count = jax.grad(total, has_aux=True)(params, batch, key)
+            grads, count = jax.grad(mean, has_aux=True)(params, batch, key)
             return (self._full(grads, stage=2), count), model_state
 
-        # Means over micro-batches: with k of them the sums are k times as large.
+        # The mean number of labels in a micro-batch.
         (grads, count), _ = self._mean(one, key)
-        return jax.tree.map(lambda g: jnp.sqrt(self.accumulate / count) * g, grads)
+        return _shown(jax.tree.map(lambda g: jnp.sqrt(self.accumulate * count) * g, grads))
 
     def per_example_grad(
         self,
@@ -239,6 +242,14 @@ def stateless(loss_fn: LossFn) -> LossFn:
         return loss, (metrics, model_state)
 
     return with_state
+
+
+def _shown(grads: PyTree) -> PyTree:
+    """What is not finite as NaN: of an inf, methods that take its sign or divide by it would make a finite step.
+
+    The step's own gradient needs none of it: its norm is looked at.
+    """
+    return jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, jnp.nan), grads)
 
 
 def _unpack(result: Any) -> tuple[Array, tuple[Metrics, PyTree]]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from jaxlab.core import hyper, tree
 from jaxlab.precision.loss_scale import LossScaleState
+from jaxlab.precision.loss_scaled import loss_scales
 from jaxlab.precision.policy import Policy, as_policy
 from jaxlab.sharding.layout import Layout
 from jaxlab.train.laid_out import create
@@ -90,7 +91,7 @@ def init_state(
 
     Raises:
       TypeError: a hyperparameter that is no number; a key that is no typed key; an optimizer in place of ``build``.
-      ValueError: whatever ``build`` refuses.
+      ValueError: whatever ``build`` refuses; an optimizer in ``loss_scaled``, for the policy has the loss scale.
 
     State: the parameters, the optimizer's state, 4 bytes for each parameter with ``ema_decay``, 2 for each bfloat16
     or float16 parameter with ``rounding="kahan"``.
@@ -147,11 +148,17 @@ def blueprint(
         if layout is not None:
             params = layout.share(params, stage=3)
         held = params if layout is None else layout.share(params, stage=1)
+        opt_state = tx.init(held)
+        if loss_scales(opt_state):
+            raise ValueError(
+                "build returned an optimizer in loss_scaled: accepted is the optimizer alone, with "
+                "policy=Policy(..., loss_scale=LossScale()), for the step scales by itself"
+            )
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
             model_state=model_state,
-            opt_state=tx.init(held),
+            opt_state=opt_state,
             hyperparams=hyper.canonical(hyperparams),
             key=key,
             ema=None if decay is None else Ema(tree.cast(held, hyper.arithmetic_dtype()), decay),

@@ -66,7 +66,7 @@ def make_train_step(
       has_state: whether the model carries state.
       skip_nonfinite: a step whose loss, gradient, update, new parameters or new model state are not finite
         changes nothing but the counters ``step`` and ``skipped``. Norms decide, and their squares are summed
-        in float32: beyond about 1.8e19 a gradient counts as not finite.
+        in float32: beyond about 1.8e19 a gradient counts as not finite. A loss scale backs off then.
       rounding: how float32 results become lower-precision parameters. ``"nearest"`` loses, step after step, what
         is less than half a unit in the last place. ``"stochastic"`` lets it arrive on average (bfloat16 alone).
         ``"kahan"`` remembers what was cut off and adds it to the next step (Kahan 1965): 2 more bytes a

@@ -56,8 +56,9 @@ def collectives(compiled: Any, mesh: Mesh | None = None) -> tuple[Collective, ..
         \text{all-reduce: } 2 \tfrac{n-1}{n} B, \quad \text{all-gather, reduce-scatter, all-to-all: }
         \tfrac{n-1}{n} B, \quad \text{permute: } B,
 
-    which is the least that is possible. A pair of start and done counts once; an all-reduce of which a TPU keeps a
-    slice, fused into one, is the reduce-scatter that it runs as. Loops count as often as they turn.
+    which is the least that is possible. What is begun, continued beside other work and ended counts once; an
+    all-reduce of which a TPU keeps a slice, fused into one, is the reduce-scatter that it runs as. Loops count as often
+    as they turn.
 
     Args:
       compiled: ``jax.jit(f).lower(...).compile()``, or its ``as_text()``; for CPU, GPU or TPU, be there one or not.
@@ -82,7 +83,7 @@ def collectives(compiled: Any, mesh: Mesh | None = None) -> tuple[Collective, ..
     found: defaultdict[tuple[str, tuple[str, ...] | None, int, bool], list[tuple[int, float]]] = defaultdict(list)
     for place, instruction, times, known in hlo.executed(module, entry):
         kind = instruction.opcode.removesuffix("-start")
-        if kind not in SHARE:
+        if kind not in SHARE or hlo.continues(instruction, module[place]):
             continue
         pairs = hlo.pairs(instruction.attributes)
         groups = pairs or hlo.groups(instruction.attributes, devices)

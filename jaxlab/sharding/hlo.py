@@ -97,6 +97,12 @@ def _called(instruction: Instruction) -> list[str]:
     return [*re.findall(single, instruction.attributes), *names]
 
 
+def continues(instruction: Instruction, computation: list[Instruction]) -> bool:
+    """Whether a collective was begun elsewhere: a TPU writes one again in every fusion that it runs beside."""
+    begun = (one.operands for one in computation if '"AsyncCollectiveStart"' in one.attributes)
+    return "chain_id=" in instruction.attributes and not any(instruction.name in names for names in begun)
+
+
 def turns_of(module: Module, computation: str, loop: Instruction) -> int | None:
     """How often a loop turns, or None where nobody knows.
 

@@ -87,7 +87,37 @@ WRAPPED = f"""
   ROOT %rs = f32[16]{{0}} reduce-scatter(%q), {ALONG_DATA}, dimensions={{0}}, to_apply=%add
 }}
 """
+GATHER = f'all-gather(%q), {ALONG_DATA}, dimensions={{0}}, frontend_attributes={{chain_id="0"}}'
+CHAIN = f"""
+%fused_computation.1 (q: f32[16]) -> (f32[16], f32[64]) {{
+  %q = f32[16]{{0}} parameter(0)
+  %begun = f32[64]{{0}} {GATHER}
+  ROOT %c = (f32[16]{{0}}, f32[64]{{0}}) custom-call(%begun), custom_call_target="AsyncCollectiveStart"
+}}
+
+%async_collective_fusion.2 (q: f32[16]) -> (f32[8], f32[64]) {{
+  %q = f32[16]{{0}} parameter(0)
+  %work = f32[8]{{0}} convolution(%q, %q)
+  %beside = f32[64]{{0}} {GATHER}
+  ROOT %t = (f32[8]{{0}}, f32[64]{{0}}) tuple(%work, %beside)
+}}
+
+%fused_computation.3 (q: f32[16]) -> f32[64] {{
+  %q = f32[16]{{0}} parameter(0)
+  %ended = f32[64]{{0}} {GATHER}
+  ROOT %c = f32[64]{{0}} custom-call(%q, %ended), custom_call_target="AsyncCollectiveDone"
+}}
+"""
 FORMS = {
+    "TPU: a gather that runs beside other work": (
+        program(
+            "%a = (f32[16]{0}, f32[64]{0}) fusion(%p), kind=kCustom, calls=%fused_computation.1",
+            "%b = (f32[8]{0}, f32[64]{0}) fusion(%a), kind=kOutput, calls=%async_collective_fusion.2",
+            "ROOT %c = f32[64]{0} fusion(%b), kind=kCustom, calls=%fused_computation.3",
+            before=CHAIN,
+        ),
+        Collective("all-gather", ("data",), 4, 1, 192.0, True),
+    ),
     "TPU: an all-reduce fused with a slice": (
         program("ROOT %f = f32[16]{0:T(128)} fusion(%p), kind=kCustom, calls=%all-reduce-scatter.3", before=SCATTER),
         Collective("reduce-scatter", ("data",), 4, 1, 192.0, True),

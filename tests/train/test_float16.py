@@ -207,13 +207,14 @@ def _seen(policy, accumulate):
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_all_that_an_optimizer_may_ask_for_is_unscaled(accumulate):
-    """In float32 to the bit; per example and curvature, too."""
+    """In float32 but for how a compiler adds; per example and curvature, too."""
     plain = _seen(Policy(), accumulate)
     assert all(np.any(value) for value in plain.values())
-    _same(_seen(Policy(loss_scale=LossScale(2.0**10)), accumulate), plain)
+    full = _seen(Policy(loss_scale=LossScale(2.0**10)), accumulate)
     half = _seen(Policy("float32", "float16", "float32", LossScale(2.0**5)), accumulate)
     for name, value in plain.items():
-        np.testing.assert_allclose(half[name], value, rtol=0.02, atol=0.02 * np.abs(value).max(), err_msg=name)
+        for found, rounding in ((full, 1e-6), (half, 0.02)):
+            np.testing.assert_allclose(found[name], value, rtol=0, atol=rounding * np.abs(value).max(), err_msg=name)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,22 @@
 
 from jaxlab.precision.loss_scale import LossScale, LossScaleState
 from jaxlab.precision.loss_scaled import LossScaledState, current_loss_scale, loss_scaled
+from jaxlab.precision.phases import Phased, Phases
 from jaxlab.precision.policy import Policy, as_policy
+from jaxlab.precision.ranges import Range, ranges
+from jaxlab.precision.saturate import saturating_cast
 
 __all__ = [
     "LossScale",
     "LossScaleState",
     "LossScaledState",
+    "Phased",
+    "Phases",
     "Policy",
+    "Range",
     "as_policy",
     "current_loss_scale",
     "loss_scaled",
+    "ranges",
+    "saturating_cast",
 ]

@@ -94,7 +94,7 @@ class Objective:
 
         def one(inputs: tuple[PyTree, Array]) -> Array:
             batch, key = inputs
-            found = residuals_of(self._weights(params), self.policy.cast_compute(batch), key)
+            found = residuals_of(self._weights(params), self.policy.cast_batch(batch), key)
             return tree.cast(found, hyper.arithmetic_dtype())
 
         if self.accumulate == 1:
@@ -120,7 +120,7 @@ class Objective:
         sampled_of = self.sampled_of
 
         def mean(params: PyTree, batch: PyTree, key: Array) -> tuple[Array, Array]:
-            losses = sampled_of(self._weights(params), self.policy.cast_compute(batch), key)
+            losses = sampled_of(self._weights(params), self.policy.cast_batch(batch), key)
             losses = jnp.asarray(losses, hyper.arithmetic_dtype())
             if not losses.ndim:
                 raise ValueError("loss_fn.sampled returned one number: accepted is an array, a loss for each label")
@@ -180,14 +180,14 @@ class Objective:
         self, params: PyTree, model_state: PyTree, batch: PyTree, key: Array
     ) -> tuple[Array, tuple[Metrics, PyTree]]:
         loss_fn = self.loss_fn if self.layout is None else self.layout.free(self.loss_fn)
-        result = loss_fn(self._weights(params), model_state, self.policy.cast_compute(batch), key)
+        result = loss_fn(self._weights(params), model_state, self.policy.cast_batch(batch), key)
         loss, (metrics, after) = _unpack(result)
         # The carried state keeps its dtypes, whatever the compute dtype made of it.
         return self.policy.cast_output(loss), (self.policy.cast_output(metrics), tree.cast_like(after, model_state))
 
     def _weights(self, params: PyTree) -> PyTree:
         """Parameters as the model computes with them. Cast before they are gathered: half the bytes are sent."""
-        weights = self.policy.cast_compute(params)
+        weights = self.policy.cast_weights(params)
         return weights if self.layout is None else self.layout.gather(weights)
 
     def _scaled(self, loss: Array) -> Array:

@@ -35,6 +35,25 @@ def bytes_of(tree: PyTree) -> int:
     return sum(math.ceil(math.prod(leaf.shape) * _bits(leaf.dtype) / 8) for leaf in jax.tree.leaves(tree))
 
 
+def bytes_per_device(tree: PyTree) -> int:
+    """The bytes that each device holds of all arrays of a tree, concrete or abstract, by their shardings.
+
+    An array without a sharding counts whole; where devices hold shares of different sizes, the largest counts.
+
+    >>> mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
+    >>> place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    >>> bytes_per_device({"a": jax.ShapeDtypeStruct((2, 3), jnp.float32, sharding=place)})
+    24
+    """
+
+    def shard(leaf: Any) -> jax.ShapeDtypeStruct:
+        sharding = getattr(leaf, "sharding", None)
+        shape = leaf.shape if sharding is None else sharding.shard_shape(leaf.shape)
+        return jax.ShapeDtypeStruct(shape, leaf.dtype)
+
+    return bytes_of(jax.tree.map(shard, tree))
+
+
 def _bits(dtype: Any) -> int:
     return jnp.iinfo(dtype).bits if jnp.issubdtype(dtype, jnp.integer) else 8 * dtype.itemsize
 

@@ -150,6 +150,11 @@ class Layout:
         """The batch on the devices, each with its part; what lies there already stays."""
         return jax.device_put(batch, self.batch_shardings(batch))
 
+    def abstract_batch(self, batch: PyTree[Any]) -> PyTree[jax.ShapeDtypeStruct]:
+        """Shapes and layouts of a batch, to compile for: of arrays, or of what has a shape and a dtype."""
+        places = self.batch_shardings(batch)
+        return jax.tree.map(lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at), batch, places)
+
     def gather(self, params: PyTree[Array]) -> PyTree[Array]:
         """Parameters as a model computes with them: whole along the axes over which ZeRO shares them."""
         return params if self.zero < 3 else constrain_tree(params, self.shardings(params, stage=4))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from jaxlab.core.noise_scale import NoiseScale, noise_scale, noise_scale_of_two
 from jaxlab.train.evaluate import evaluate, params_to_evaluate
 from jaxlab.train.loop import fit
-from jaxlab.train.run import init_run, make_run
+from jaxlab.train.run import abstract_state, init_run, make_run
 from jaxlab.train.state import Ema, TrainState, init_state, set_hyperparams
 from jaxlab.train.step import apply_updates, make_train_step, step_fn
 
@@ -18,6 +18,7 @@ __all__ = [
     "Ema",
     "NoiseScale",
     "TrainState",
+    "abstract_state",
     "apply_updates",
     "evaluate",
     "fit",

@@ -68,3 +68,11 @@ def create(make: Callable[..., Any], places_of: Callable[[Any], Any], layout: La
     places = places_of(jax.eval_shape(make, *inputs))
     with jax.set_mesh(layout.mesh):
         return jax.jit(make, out_shardings=places)(*inputs)
+
+
+def abstract(make: Callable[..., Any], places_of: Callable[[Any], Any], *inputs: Any) -> Any:
+    """What :func:`create` would return, as shapes with their shardings."""
+    shapes = jax.eval_shape(make, *inputs)
+    return jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), shapes, places_of(shapes)
+    )

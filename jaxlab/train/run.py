@@ -10,7 +10,7 @@ from jaxtyping import Array, Int32, Key, PyTree
 from jaxlab.core import hyper
 from jaxlab.sharding.layout import Layout
 from jaxlab.train import data as examples_of
-from jaxlab.train.laid_out import LaidOut, create
+from jaxlab.train.laid_out import LaidOut, abstract, create
 from jaxlab.train.objective import LossFn, Metrics
 from jaxlab.train.state import Build, TrainState, blueprint, init_state
 from jaxlab.train.step import StepFn, StepOptions, step_fn
@@ -95,6 +95,36 @@ def init_run(
         return init_state(init(params_key), build, hyperparams, key=run_key, **options)
     make, places_of = blueprint(build, hyperparams, key=run_key, layout=layout, **options)
     return create(lambda key: make(init(key)), places_of, layout, params_key)
+
+
+def abstract_state(
+    init: Callable[[Array], PyTree],
+    build: Build,
+    hyperparams: PyTree,
+    *,
+    key: Key[Array, ""],
+    layout: Layout,
+    **options: Any,
+) -> TrainState:
+    """The state of :func:`init_run` as shapes, dtypes and layouts, without an array: nothing is computed.
+
+    With :meth:`~jaxlab.sharding.Layout.abstract_batch` a step is compiled for devices that are not here,
+    ``make_train_step(..., layout=layout).lower(state, batch).compile()``, and a checkpoint finds its places.
+
+    Args:
+      init, build, hyperparams, key, layout, options: as in :func:`init_run`.
+
+    >>> import jaxlab
+    >>> layout = jaxlab.sharding.Layout("data=-1")
+    >>> build = jaxlab.optimizers.Recipe("adam").build
+    >>> init = lambda key: jax.random.normal(key, (8, 3))
+    >>> state = abstract_state(init, build, {"learning_rate": 0.1}, key=jax.random.key(0), layout=layout)
+    >>> state.params.shape, state.params.sharding == layout.everywhere
+    ((8, 3), True)
+    """
+    params_key, run_key = run_keys(key)
+    make, places_of = blueprint(build, hyperparams, key=run_key, layout=layout, **options)
+    return abstract(lambda key: make(init(key)), places_of, params_key)
 
 
 def run_keys(key: Key[Array, ""]) -> tuple[Key[Array, ""], Key[Array, ""]]:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from jaxlab.core import hyper, placement, tree
 from jaxlab.precision.policy import Policy
 from jaxlab.sharding.layout import Layout
+from jaxlab.train import across
 
 Metrics = dict[str, Array]
 LossFn = Callable[..., Any]
@@ -34,6 +35,8 @@ class Objective:
         for each label, where there is such a thing.
       scale: what the loss is multiplied with while gradients are computed, or None; results are unscaled.
       layout: where parameters, gradients and batches lie on a mesh, or None.
+      axis_name: of ``pmap`` or ``shard_map``, whose devices have equal parts of the whole batch; results are those of
+        the whole batch on every device (:mod:`~jaxlab.train.across`). Or None.
     """
 
     loss_fn: LossFn
@@ -46,6 +49,7 @@ class Objective:
     sampled_of: Callable[..., Array] | None = None
     scale: Float[Array, ""] | None = None
     layout: Layout | None = None
+    axis_name: str | None = None
 
     def value_and_grad(self, params: PyTree[Array]) -> tuple[Array, Metrics, PyTree[Array], PyTree[Array]]:
         """Loss, metrics, the model's new state, and the gradient in full precision."""
@@ -58,7 +62,10 @@ class Objective:
             grads, (loss, metrics, after) = jax.grad(scaled, has_aux=True)(params, model_state, batch, key)
             return (loss, metrics, self._full(grads, stage=2)), after
 
-        (loss, metrics, grads), model_state = self._mean(one)
+        params = across.own(params, self.axis_name)
+        results, model_state = self._mean(one)
+        loss, metrics, grads = across.mean(results, self.axis_name)
+        model_state = across.agreed(model_state, self.axis_name)
         return loss, metrics, model_state, self._shared(grads, stage=1)
 
     def value(self, params: PyTree[Array]) -> Float[Array, ""]:
@@ -68,7 +75,8 @@ class Objective:
             loss, (_, after) = self._loss(params, model_state, batch, key)
             return loss, after
 
-        return self._mean(one)[0]
+        params = across.own(params, self.axis_name)
+        return across.mean(self._mean(one)[0], self.axis_name)
 
     def grad(self, params: PyTree[Array]) -> PyTree[Array]:
         """The gradient at other parameters: SAM and its kin. What is not finite is NaN."""
@@ -91,6 +99,7 @@ class Objective:
                 "Gauss-Newton is for sums of squares; newton and lbfgs take any loss"
             )
         residuals_of = self.residuals_of
+        params, own_key = across.own(params, self.axis_name), across.own_key(self.key, self.axis_name)
 
         def one(inputs: tuple[PyTree, Array]) -> Array:
             batch, key = inputs
@@ -98,9 +107,10 @@ class Objective:
             return tree.cast(found, hyper.arithmetic_dtype())
 
         if self.accumulate == 1:
-            return jnp.ravel(one((self.batch, self.key)))
-        keys = jax.vmap(lambda index: jax.random.fold_in(self.key, index))(jnp.arange(self.accumulate))
-        return jnp.ravel(jax.lax.map(one, (jax.tree.map(self._cut, self.batch), keys)))
+            return across.joined(jnp.ravel(one((self.batch, own_key))), self.axis_name)
+        keys = jax.vmap(lambda index: jax.random.fold_in(own_key, index))(jnp.arange(self.accumulate))
+        found = jax.lax.map(one, (jax.tree.map(self._cut, self.batch), keys))
+        return across.joined(jnp.ravel(found), self.axis_name)
 
     def sampled_grad(self, params: PyTree[Array], key: Key[Array, ""]) -> PyTree[Array]:
         r"""A random gradient whose squares are, on average, the diagonal of the Gauss-Newton matrix: Sophia.
@@ -131,9 +141,11 @@ class Objective:
             grads, count = jax.grad(mean, has_aux=True)(params, batch, key)
             return (self._full(grads, stage=2), count), model_state
 
-        # The mean number of labels in a micro-batch.
-        (grads, count), _ = self._mean(one, key)
-        return _shown(jax.tree.map(lambda g: jnp.sqrt(self.accumulate * count) * g, grads))
+        params = across.own(params, self.axis_name)
+        grads, count = across.mean(self._mean(one, key)[0], self.axis_name)
+        # The count is the mean one of a micro-batch on a device.
+        labels = self.accumulate * across.devices(self.axis_name) * count
+        return _shown(jax.tree.map(lambda g: jnp.sqrt(labels) * g, grads))
 
     def per_example_grad(
         self,
@@ -147,20 +159,22 @@ class Objective:
           each: then it is the sum over all examples of this function of a gradient.
           microbatch: of how many examples ``each`` is computed at a time: no more gradients are in memory at once.
         """
+        params, own_key = across.own(params, self.axis_name), across.own_key(self.key, self.axis_name)
 
         def one(example: PyTree, index: Array) -> PyTree:
             alone = dataclasses.replace(
                 self,
                 accumulate=1,
                 batch=jax.tree.map(lambda leaf: leaf[None], example),
-                key=jax.random.fold_in(self.key, index),
+                key=jax.random.fold_in(own_key, index),
+                axis_name=None,
             )
             return alone.grad(params)
 
         examples = _examples(self.batch)
         inputs = (self.batch, jnp.arange(examples))
         if each is None:
-            return jax.vmap(one)(*inputs)
+            return across.joined(jax.vmap(one)(*inputs), self.axis_name)
         size = examples if microbatch is None else microbatch
         if examples % size:
             raise ValueError(f"microbatch = {size}: accepted is a divisor of the batch size, {examples}")
@@ -173,8 +187,8 @@ class Objective:
 
         chunks = jax.tree.map(lambda leaf: _every(examples // size, leaf), inputs)
         shapes = jax.eval_shape(sum_of, jax.tree.map(lambda leaf: leaf[0], chunks))
-        zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-        return jax.lax.scan(add, zeros, chunks)[0]
+        zeros = across.own(jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes), self.axis_name)
+        return across.total(jax.lax.scan(add, zeros, chunks)[0], self.axis_name)
 
     def _loss(
         self, params: PyTree, model_state: PyTree, batch: PyTree, key: Array
@@ -207,9 +221,10 @@ class Objective:
         self, one: Callable[[PyTree, PyTree, Array], tuple[Any, PyTree]], key: Array | None = None
     ) -> tuple[Any, PyTree]:
         """``one`` on each micro-batch in turn, the model's state handed on, the results averaged."""
-        key = self.key if key is None else key
+        key = across.own_key(self.key if key is None else key, self.axis_name)
+        model_state = across.own(self.model_state, self.axis_name)
         if self.accumulate == 1:
-            return one(self.model_state, self.batch, key)
+            return one(model_state, self.batch, key)
         micro_batches = jax.tree.map(self._cut, self.batch)
 
         def body(carry: tuple[PyTree, PyTree], xs: tuple[PyTree, Array]) -> tuple[tuple[PyTree, PyTree], None]:
@@ -219,10 +234,10 @@ class Objective:
             return (jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, result), model_state), None
 
         first = jax.tree.map(lambda leaf: leaf[0], micro_batches)
-        shapes = jax.eval_shape(one, self.model_state, first, key)[0]
+        shapes = jax.eval_shape(one, model_state, first, key)[0]
         # Sums in full precision: a bfloat16 sum of many micro-batches would stop growing.
-        zeros = jax.tree.map(placement.zeros, shapes)
-        carry = (zeros, self.model_state)
+        zeros = across.own(jax.tree.map(placement.zeros, shapes), self.axis_name)
+        carry = (zeros, model_state)
         (total, after), _ = jax.lax.scan(body, carry, (micro_batches, jnp.arange(self.accumulate)))
         return jax.tree.map(lambda leaf: leaf / self.accumulate, total), after
 

@@ -13,6 +13,7 @@ from jaxlab.core import hyper, storage, tree
 from jaxlab.precision.policy import Policy, as_policy
 from jaxlab.schedules.learning_rate import effective_learning_rate
 from jaxlab.sharding.layout import Layout
+from jaxlab.train import across
 from jaxlab.train.laid_out import LaidOut
 from jaxlab.train.objective import LossFn, Metrics, Objective, stateless
 from jaxlab.train.state import ROUNDINGS, Build, Ema, TrainState, check_build
@@ -117,11 +118,26 @@ def step_fn(
     skip_nonfinite: bool = True,
     rounding: str = "nearest",
     layout: Layout | None = None,
+    axis_name: str | None = None,
 ) -> StepFn:
-    """:func:`make_train_step` before compilation: a pure function, to be scanned, vmapped or sharded."""
+    """:func:`make_train_step` before compilation: a pure function, to be scanned, vmapped or sharded.
+
+    Args:
+      loss_fn, build, layout, options: as there.
+      axis_name: for use inside ``pmap`` or ``shard_map``: the axis over which the batch is cut into equal parts, one
+        for each device. The state is the same on all of them, before and after; loss, gradient and metrics are those
+        of the whole batch; noise in the loss differs from device to device, for their examples do. What a
+        model sees of its batch is its device's part: batch statistics are of that part, and averaged over the devices.
+
+    Raises:
+      TypeError, ValueError: as there; an axis that is no text, or one beside a layout.
+    """
     check_build(build)
     hyper.integer("accumulate", accumulate, at_least=1)
     hyper.one_of("rounding", rounding, ROUNDINGS)
+    across.check_axis_name(axis_name)
+    if axis_name is not None and layout is not None:
+        raise ValueError(f"axis_name = {axis_name!r} beside a layout: accepted is one of them, both cut the batch")
     dtypes = as_policy(policy)
     if dtypes.loss_scale is not None and not skip_nonfinite:
         raise ValueError("skip_nonfinite = False: accepted with a loss scale is True, for it tries until one overflows")
@@ -148,6 +164,7 @@ def step_fn(
             sampled_of,
             scale=None if state.loss_scale is None else state.loss_scale.scale,
             layout=layout,
+            axis_name=axis_name,
         )
         loss, metrics, model_state, grads = objective.value_and_grad(state.params)
         # From here to the new parameters each device works on its share alone.

@@ -208,11 +208,12 @@ def step_fn(
             skipped += jnp.where(good, 0, 1).astype(jnp.int32)
             if dtypes.loss_scale is not None and state.loss_scale is not None:
                 changes["loss_scale"] = dtypes.loss_scale.adjust(state.loss_scale, good)
+        own: Metrics = {"loss": loss, **norms, "param_norm": tree.global_norm(changes["params"]), "skipped": skipped}
         if layout is not None:
-            changes["params"] = layout.share(changes["params"], stage=3)
+            # What is gathered is said twice, before and after: else a compiler gathers the old parameters, too.
+            changes["params"] = layout.share(layout.share(changes["params"], stage=1), stage=3)
         after = state._replace(step=state.step + 1, skipped=skipped, **changes)
 
-        own: Metrics = {"loss": loss, **norms, "param_norm": tree.global_norm(after.params), "skipped": after.skipped}
         rate = effective_learning_rate(opt_state)
         if rate is not None:
             own["learning_rate"] = rate

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from jaxlab.core import hyper
 from jaxlab.verdict.divergence import Evidence, evidence, fill, gains
 from jaxlab.verdict.intervals import check_level
 from jaxlab.verdict.paired import check_margin, equivalence_p, holm, seeds_needed
@@ -58,8 +59,9 @@ def comparisons(
     higher_is_better: bool,
     margin: float | None = None,
     level: float = 0.95,
+    baseline: str | None = None,
 ) -> list[Comparison]:
-    """Compares every pair of arms by paired t tests with Holm's correction over all pairs.
+    """Compares every pair of arms, or each with one, by paired t tests with Holm's correction over all these pairs.
 
     Args:
       arms: name -> one value of the metric for each report seed, the same seeds in the same order for
@@ -69,13 +71,15 @@ def comparisons(
         tests, Holm's correction over all pairs) is ``equivalent``, even if a difference is also shown.
         Differences and equivalences are two families of claims, each with its own level.
       level: confidence of the intervals; 1 - level is the chance of any false claim within a family.
+      baseline: the arm that all others are held against; by default every pair is a question.
 
     Returns:
       One :class:`Comparison` for each pair, in the order of the arms. Empty for a single arm.
 
     Raises:
       TypeError: a value is no number.
-      ValueError: no arms, no seeds, arms with different numbers of seeds, a bad margin or level.
+      ValueError: no arms, no seeds, arms with different numbers of seeds, a bad margin or level, a baseline that is
+        none of the arms.
 
     >>> found = comparisons({"adam": [0.95, 0.96, 0.94], "sgd": [0.90, 0.92, 0.89]}, higher_is_better=True)
     >>> found[0].verdict, round(found[0].difference, 4), round(found[0].p, 4)
@@ -87,7 +91,11 @@ def comparisons(
     gain = {name: gains(values, higher_is_better, f"arms[{name!r}]") for name, values in arms.items()}
     _check_seeds({name: values.size for name, values in gain.items()})
     filled = fill(gain)
-    pairs = list(itertools.combinations(gain, 2))
+    if baseline is None:
+        pairs = list(itertools.combinations(gain, 2))
+    else:
+        hyper.one_of("baseline", baseline, gain)
+        pairs = [(name, baseline) for name in gain if name != baseline]
     tests = [evidence(gain[a], gain[b], filled[a], filled[b], level) for a, b in pairs]
     p_holm = holm([test.p for test in tests])
     close = holm([_close_p(gain[a], gain[b], margin) for a, b in pairs])

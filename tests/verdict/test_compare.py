@@ -38,6 +38,16 @@ def test_numbers_are_scipys_and_holms():
         assert c.interval == pytest.approx(tuple(test.confidence_interval(0.95)))
 
 
+def test_holm_corrects_over_the_pairs_with_a_baseline_alone():
+    found = comparisons(ARMS, higher_is_better=True, margin=0.003, baseline="adam")
+    assert [(c.a, c.b) for c in found] == [("adamw", "adam"), ("sgd", "adam")]
+    assert [c.verdict for c in found] == ["equivalent", "worse"]
+    smallest, largest = sorted(c.p for c in found)
+    assert sorted(c.p_holm for c in found) == pytest.approx([2 * smallest, max(2 * smallest, largest)])
+    with pytest.raises(ValueError, match="baseline = 'adamm': unknown, did you mean 'adam'"):
+        comparisons(ARMS, higher_is_better=True, baseline="adamm")
+
+
 def test_verdicts():
     near, far, also_far = comparisons(ARMS, higher_is_better=True)
     assert (near.verdict, far.verdict, also_far.verdict) == ("undecided", "better", "better")

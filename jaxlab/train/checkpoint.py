@@ -1,25 +1,34 @@
-"""Checkpoints of a training state: saved whole, restored to the bit. The only place that knows orbax."""
+"""Checkpoints of a training state: saved whole, restored to the bit on any devices. The only place that knows orbax."""
 
-from collections.abc import Mapping
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import jax
-import jax.numpy as jnp
+from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
-from jaxlab.core import hyper, tree
+from jaxlab.core import hyper
+from jaxlab.core.files import write_atomically
+from jaxlab.train.conversion import completed, to_read
+from jaxlab.train.form import Difference, check_conversions, differences, form_of, named, refusal
 
 State = TypeVar("State")
+
+ABOUT, UNDERWAY = "about.json", "underway"
 
 
 class Checkpoints:
     """A folder of checkpoints, one for each saved step; the newest few are kept.
 
-    A checkpoint holds every array of a state under its path name, and a note. It is written to a temporary
-    folder and renamed when complete: an interrupted save leaves the older checkpoints whole.
+    A checkpoint holds every array of a state under its path name, the state's form and a note. It is written to
+    another folder and renamed when complete, and it is renamed before it is deleted: whenever a process ends, by
+    whatever signal, every checkpoint in the folder is whole, and the next process goes on from the newest.
 
     Args:
       directory: created with the first save.
@@ -29,6 +38,7 @@ class Checkpoints:
       ValueError: ``keep`` below 1; a directory that is a file.
 
     >>> import tempfile
+    >>> import jax.numpy as jnp
     >>> with Checkpoints(tempfile.mkdtemp()) as checkpoints:
     ...     checkpoints.save(7, {"w": jnp.arange(3)}, note={"task": "line"})
     ...     checkpoints.restore({"w": jnp.zeros(3, int)})["w"].tolist(), checkpoints.note()
@@ -36,75 +46,141 @@ class Checkpoints:
     """
 
     def __init__(self, directory: str | Path, keep: int = 3) -> None:
-        hyper.integer("keep", keep, at_least=1)
+        self.keep = hyper.integer("keep", keep, at_least=1)
         self.directory = Path(directory).absolute()
-        if self.directory.exists() and not self.directory.is_dir():
-            raise ValueError(f"directory = {str(directory)!r} is a file: accepted is a folder, or a path to create")
-        checkpointer: Any = ocp.training.Checkpointer  # its policies do not satisfy its own protocol
-        policy = ocp.training.preservation_policies.LatestN(keep)
-        self._checkpointer: Any = checkpointer(str(self.directory), preservation_policy=policy)
+        above = next(path for path in (self.directory, *self.directory.parents) if path.exists())
+        if not above.is_dir():
+            raise ValueError(f"directory = {str(directory)!r}: {above} is a file; accepted is a folder, there or not")
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._saving: tuple[int, Future[None]] | None = None
 
-    def save(self, step: int, state: PyTree, note: Mapping[str, Any] | None = None) -> None:
-        """Writes one checkpoint and returns when it is complete.
+    def save(self, step: int, state: PyTree, note: Mapping[str, Any] | None = None, *, wait: bool = True) -> None:
+        """Writes one checkpoint.
 
         Args:
-          step: names it; above every step saved before.
-          state: any pytree of arrays, typed keys included.
+          step: names it; at least 0 and above every step saved before.
+          state: any pytree of arrays, typed keys included; every device writes its own part.
           note: JSON data kept beside the arrays: what the run was.
+          wait: return when it is complete. False returns as soon as the arrays are copied to the host: the state may
+            then be given away to the next step, which runs while the checkpoint is written. It is complete after
+            :meth:`wait`, the next :meth:`save`, or :meth:`close`, and those tell if it failed.
 
         Raises:
           ValueError: a step that is not above the newest, or two leaves of one name; nothing is written.
+          TypeError: a leaf that is no array and no number, or a note that is no JSON; nothing is written.
+          OSError: this checkpoint, or the one before it that nobody waited for, could not be written.
         """
+        self.wait()
+        step = hyper.integer("step", step, at_least=0)
         newest = self.steps()[-1:]
         if newest and step <= newest[0]:
             raise ValueError(f"step = {step}: accepted is a step above {newest[0]}, the newest in {self.directory}")
-        arrays = {name: leaf for name, leaf in _named(state).items() if leaf.size}
-        form = {name: [list(leaf.shape), str(leaf.dtype)] for name, leaf in _named(state).items()}
-        self._checkpointer.save_checkpointables(
-            step, {"arrays": arrays, "about": {"form": form, "note": dict(note or {})}}, overwrite=True
-        )
+        arrays = {name: leaf for name, leaf in named(state).items() if leaf.size}
+        about = {"form": form_of(state), "note": dict(note or {})}
+        try:
+            json.dumps(about)
+        except TypeError as error:
+            raise TypeError(f"note: {error}; accepted is JSON data") from None
+        folder = self.directory / UNDERWAY / str(step)
+        # Of nothing, orbax writes nothing.
+        response = ocp.save_checkpointables_async(str(folder), {"arrays": arrays}, overwrite=True) if arrays else None
+        self._saving = step, self._thread.submit(self._finish, response, step, about)
+        if wait:
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits until what is being written is complete.
+
+        Raises:
+          OSError: it could not be written; told once.
+        """
+        if self._saving is None:
+            return
+        (step, future), self._saving = self._saving, None
+        error = future.exception()
+        if jax.process_count() > 1:
+            # One process gives the checkpoint its name, and all may read it after this.
+            multihost_utils.sync_global_devices(f"checkpoint {step} in {self.directory}")
+        if error is not None:
+            raise OSError(f"checkpoint {step} was not saved in {self.directory}: {error}") from error
 
     def steps(self) -> list[int]:
-        """The saved steps, oldest first."""
-        return [checkpoint.step for checkpoint in self._checkpointer.checkpoints]
+        """The saved steps, oldest first. What is being written is not among them."""
+        if not self.directory.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.directory.iterdir() if path.name.isdecimal() and path.is_dir())
 
     def note(self, step: int | None = None) -> dict[str, Any]:
         """The note of a step's checkpoint, by default the newest."""
         return self._about(self._chosen(step))["note"]
 
-    def restore(self, like: State, step: int | None = None) -> State:
-        """A saved state with the structure, dtypes and shardings of ``like``.
+    def differences(self, like: PyTree, step: int | None = None) -> list[Difference]:
+        """In what a checkpoint differs from a state, without reading its arrays; their texts are for people.
+
+        An empty list: the state is restored to the bit. Otherwise each has a ``conversion``, the word that
+        :meth:`restore` takes for it, or None where there is none.
 
         Args:
-          like: a state of the same run, such as a fresh one; its values are not used.
+          like: as for :meth:`restore`.
           step: by default the newest.
+        """
+        return differences(self._about(self._chosen(step))["form"], form_of(like))
+
+    def restore(self, like: State, step: int | None = None, *, convert: str | Iterable[str] = ()) -> State:
+        """A saved state with the structure, dtypes and shardings of ``like``.
+
+        On which devices it was saved, and how it lay there, does not matter: each device reads its own part. Without
+        ``convert`` every bit is as it was, or nothing is restored. What may be converted, if it is asked for:
+
+        ============  =================================================================================================
+        dtypes        floating arrays rounded to nearest (what float16 cannot hold is an error)
+        loss_scale    begins as in ``like``, or is left
+        rounding      Kahan's compensation begins at zero, or is left; where the parameters change dtype, too, it is
+                      added to them, or begins with what they lose
+        ema           the average begins at the parameters, with the decay in ``like``, or is left
+        types         nodes of another class with leaves of the same names and shapes: for one that was renamed
+        ============  =================================================================================================
+
+        Optimizer state in blocks of 8 or 4 bits is not converted to other formats.
+
+        Args:
+          like: a state of the same run, such as a fresh one; its values are not used. Abstract leaves with shardings
+            (``jax.ShapeDtypeStruct``) do as well, and take no memory.
+          step: by default the newest.
+          convert: the conversions that may be made; :meth:`differences` tells which are needed.
 
         Raises:
           FileNotFoundError: no checkpoint, or none of that step; those that exist are named.
-          ValueError: the checkpoint's arrays are not those of ``like``; the first that differs is named.
+          ValueError: the checkpoint's state is not that of ``like``; the first leaf that differs is named, and the
+            conversion, if there is one. Or a file of the checkpoint is damaged; it is named.
+
+        >>> import tempfile
+        >>> import jax.numpy as jnp
+        >>> with Checkpoints(tempfile.mkdtemp()) as checkpoints:
+        ...     checkpoints.save(7, {"w": jnp.ones(3)})
+        ...     like = {"w": jnp.zeros(3, jnp.bfloat16)}
+        ...     print(*checkpoints.differences(like))
+        ...     checkpoints.restore(like, convert="dtypes")["w"].dtype
+        'w' is float32[3] there, bfloat16[3] here
+        dtype(bfloat16)
         """
-        step = self._chosen(step)
-        wanted = _named(like)
-        found = self._about(step)["form"]
-        for name in sorted(wanted.keys() | found.keys()):
-            here = [list(wanted[name].shape), str(wanted[name].dtype)] if name in wanted else "nothing"
-            there = found.get(name, "nothing")
-            if here != there:
-                raise ValueError(
-                    f"checkpoint {step} in {self.directory} is of another run: {name!r} is {there} there, {here} here"
-                )
-        abstract = {
-            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))
-            for name, leaf in wanted.items()
-            if leaf.size
-        }
-        arrays = self._checkpointer.load_checkpointables(step, {"arrays": abstract})["arrays"]
-        leaves = [arrays.get(name, leaf) for name, leaf in wanted.items()]
-        return jax.tree.unflatten(jax.tree.structure(like), leaves)
+        conversions, step = check_conversions(convert), self._chosen(step)
+        wanted, saved = named(like), self._about(step)["form"]
+        refused = refusal(differences(saved, form_of(like)), conversions)
+        if refused is not None:
+            raise ValueError(f"checkpoint {step} in {self.directory} {refused}")
+        abstract = to_read(saved["leaves"], wanted)
+        leftout = {name: ocp.PLACEHOLDER for name, form in saved["leaves"].items() if 0 not in form[0]}
+        read = self._read(step, "arrays", {**leftout, **abstract}) if leftout else {}
+        full = completed({name: read[name] for name in abstract}, saved["leaves"], wanted)
+        return jax.tree.unflatten(jax.tree.structure(like), [full[name] for name in wanted])
 
     def close(self) -> None:
         """Waits for what is being written and lets go of the folder."""
-        self._checkpointer.close()
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +190,24 @@ class Checkpoints:
     ) -> None:
         self.close()
 
+    def _finish(self, response: Any, step: int, about: Mapping[str, Any]) -> None:
+        """Gives a checkpoint its name when its arrays are written, and takes those away that are too old."""
+        if response is not None:
+            response.result()
+        if jax.process_index():
+            return
+        underway = self.directory / UNDERWAY
+        folder = underway / str(step)
+        folder.mkdir(parents=True, exist_ok=True)
+        sizes = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+        write_atomically(folder / ABOUT, json.dumps({**about, "files": sizes}))
+        folder.rename(self.directory / str(step))
+        for old in self.steps()[: -self.keep]:
+            (self.directory / str(old)).rename(underway / f"{old}.old")
+        shutil.rmtree(underway)
+
     def _chosen(self, step: int | None) -> int:
+        self.wait()
         steps = self.steps()
         if not steps:
             raise FileNotFoundError(f"no checkpoint in {self.directory}")
@@ -125,13 +218,34 @@ class Checkpoints:
         return step
 
     def _about(self, step: int) -> dict[str, Any]:
-        return self._checkpointer.load_checkpointables(step, {"about": None})["about"]
+        folder = self.directory / str(step)
+        if not (folder / ABOUT).exists() and (folder / "about").is_dir():
+            # Saved before there was a file for it, and a record of types.
+            about = self._read(step, "about", None)
+            return {"form": {"leaves": about["form"]}, "note": about["note"]}
+        try:
+            about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            form, note, files = about["form"], about["note"], about["files"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._damaged(step, f"{ABOUT} cannot be read, {error}") from error
+        for name, size in files.items():
+            found = (folder / name).stat().st_size if (folder / name).is_file() else None
+            if found != size:
+                raise self._damaged(step, f"{name} {'is missing' if found is None else f'has {found} of {size} bytes'}")
+        return {"form": form, "note": note}
 
+    def _read(self, step: int, part: str, abstract: Any) -> Any:
+        try:
+            return ocp.load_checkpointables(str(self.directory / str(step)), {part: abstract})[part]
+        except (KeyError, ValueError, OSError) as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            raise self._damaged(step, f"{part} cannot be read, {cause}") from error
 
-def _named(state: PyTree) -> dict[str, Any]:
-    leaves = [leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf) for leaf in jax.tree.leaves(state)]
-    names = tree.names(state)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"two leaves of the state are named {twice[0]!r}: accepted are names that differ")
-    return dict(zip(names, leaves, strict=True))
+    def _damaged(self, step: int, what: str) -> hyper.RunError:
+        others = [other for other in self.steps() if other != step]
+        return hyper.RunError(
+            f"checkpoint {step} in {self.directory} is damaged: {what[:500]}; "
+            f"accepted is {f'another step, {others}' if others else 'a whole one, and there is no other'}"
+        )

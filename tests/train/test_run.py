@@ -89,9 +89,7 @@ def test_only_the_newest_are_kept_and_an_unfit_state_is_named(uninterrupted, tmp
         with pytest.raises(FileNotFoundError, match=r"no checkpoint of step 3 .* there are \[9, 12\]"):
             checkpoints.restore(fresh(), 3)
         wider = init_state({"w": jnp.ones(4)}, BUILD, NUMBERS, key=jax.random.key(7), ema_decay=0.9)
-        with pytest.raises(
-            ValueError, match=r"'ema/params/w' is \[\[3\], 'float32'\] there, \[\[4\], 'float32'\] here"
-        ):
+        with pytest.raises(ValueError, match=r"'ema/params/w' is float32\[3\] there, float32\[4\] here"):
             checkpoints.restore(wider)
         with pytest.raises(ValueError, match=r"'ema/decay' is .* there, nothing here"):
             checkpoints.restore(fresh()._replace(ema=None))

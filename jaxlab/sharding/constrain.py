@@ -11,7 +11,7 @@ from jaxlab.core import placement
 from jaxlab.sharding.rules import Entry, devices_of, names_of
 
 LOGICAL: Mapping[str, Entry] = {
-    "batch": ("data", "fsdp"),
+    "batch": ("fsdp", "data"),
     "sequence": "sequence",
     "features": None,
     "heads": "tensor",

@@ -19,8 +19,9 @@ from jaxlab.sharding.rules import Rules, specs_of
 class Layout:
     """Where parameters, gradients, optimizer state and batches of a training step lie.
 
-    The batch is cut over the mesh axes ``data`` and ``fsdp`` whatever else holds. What those devices would all keep
-    alike, ZeRO shares among them: over ``fsdp`` where the mesh has it, else over ``data``.
+    The batch is cut over the mesh axes ``fsdp`` and ``data`` whatever else holds. What those devices would all keep
+    alike, ZeRO shares among them; parameters, which are gathered again and again, only over ``fsdp`` where the mesh has
+    it, whose devices lie close together.
 
     ======  ===================================================  ==================================================
     stage   each device keeps a share of                         sent over these axes, for P bytes of parameters
@@ -107,8 +108,8 @@ class Layout:
         names = tree.names(params)
         shapes = {name: tuple(leaf.shape) for name, leaf in zip(names, leaves, strict=True)}
         specs = specs_of(shapes, self.rules, self.axes)
-        among = _shared_axes(self.mesh) if self.zero >= stage else ()
-        cut = [zero_stages.cut(shapes[name], specs[name], among, self.axes, self.min_size) for name in names]
+        among, kept = _shared_axes(self.mesh, stage) if self.zero >= stage else ((), ())
+        cut = [zero_stages.cut(shapes[name], specs[name], among, self.axes, self.min_size, kept) for name in names]
         return treedef.unflatten([NamedSharding(self.mesh, spec) for spec in cut])
 
     def state_shardings(self, init: Callable[[PyTree], PyTree], params: PyTree[Any]) -> PyTree[NamedSharding]:
@@ -179,9 +180,11 @@ class Layout:
         return constrain_tree(batch, self.batch_shardings(batch))
 
 
-def _shared_axes(mesh: Mesh) -> tuple[str, ...]:
-    """The mesh axes along which ZeRO shares."""
-    return next(((name,) for name in ("fsdp", "data") if name in mesh.shape and mesh.shape[name] > 1), ())
+def _shared_axes(mesh: Mesh, stage: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The mesh axes along which ZeRO may share, and those along which it does so at a stage."""
+    # In the order of the batch's parts: only then a compiler scatters their sum, instead of giving it to all.
+    among = tuple(name for name in ("fsdp", "data") if mesh.shape.get(name, 1) > 1)
+    return among, among[:1] if stage >= 3 else among
 
 
 def _spec(leaf: Any) -> PartitionSpec:

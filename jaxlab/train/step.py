@@ -1,6 +1,5 @@
 """A training step: gradient, optimizer, application, metrics, in one compiled XLA program."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, TypedDict
 
@@ -14,6 +13,7 @@ from jaxlab.precision.policy import Policy, as_policy
 from jaxlab.schedules.learning_rate import effective_learning_rate
 from jaxlab.sharding.layout import Layout
 from jaxlab.train import across
+from jaxlab.train.finite import all_finite, computed_once
 from jaxlab.train.laid_out import LaidOut
 from jaxlab.train.objective import LossFn, Metrics, Objective, stateless
 from jaxlab.train.state import ROUNDINGS, Build, Ema, TrainState, check_build
@@ -30,6 +30,7 @@ class StepOptions(TypedDict, total=False):
     has_state: bool
     skip_nonfinite: bool
     rounding: str
+    norms: bool
 
 
 def make_train_step(
@@ -41,6 +42,7 @@ def make_train_step(
     has_state: bool = False,
     skip_nonfinite: bool = True,
     rounding: str = "nearest",
+    norms: bool = True,
     layout: Layout | None = None,
 ) -> StepFn:
     """A jitted training step, ``state, metrics = step(state, batch)``, that takes the state as its own.
@@ -67,12 +69,15 @@ def make_train_step(
       has_state: whether the model carries state.
       skip_nonfinite: a step whose loss, gradient, update, new parameters or new model state are not finite
         changes nothing but the counters ``step`` and ``skipped``. Norms decide, and their squares are summed
-        in float32: beyond about 1.8e19 a gradient counts as not finite. A loss scale backs off then.
+        in float32: beyond about 1.8e19 a gradient counts as not finite. A loss scale backs off then. Until all is
+        known nothing is written: the new state is in memory beside the old one, which False saves.
       rounding: how float32 results become lower-precision parameters. ``"nearest"`` loses, step after step, what
         is less than half a unit in the last place. ``"stochastic"`` lets it arrive on average (bfloat16 alone).
         ``"kahan"`` remembers what was cut off and adds it to the next step (Kahan 1965): 2 more bytes a
         parameter, no noise; the state comes from ``init_state(..., rounding="kahan")``.
       layout: over which devices everything lies and how (:class:`~jaxlab.sharding.Layout`), as given to
+      norms: report ``grad_norm``, ``update_norm`` and ``param_norm``, each of which is one more reading of memory.
+        With ``skip_nonfinite=False, norms=False`` the program is what one would write by hand.
         ``init_state``; a batch of host arrays is put where it belongs.
 
     Returns:
@@ -102,6 +107,7 @@ def make_train_step(
         skip_nonfinite=skip_nonfinite,
         rounding=rounding,
     )
+        norms=norms,
     step = step_fn(loss_fn, build, layout=layout, **options)
     if layout is None:
         return jax.jit(step, donate_argnums=0)
@@ -123,6 +129,7 @@ def step_fn(
     """:func:`make_train_step` before compilation: a pure function, to be scanned, vmapped or sharded.
 
     Args:
+    norms: bool = True,
       loss_fn, build, layout, options: as there.
       axis_name: for use inside ``pmap`` or ``shard_map``: the axis over which the batch is cut into equal parts, one
         for each device. The state is the same on all of them, before and after; loss, gradient and metrics are those
@@ -141,6 +148,8 @@ def step_fn(
     dtypes = as_policy(policy)
     if dtypes.loss_scale is not None and not skip_nonfinite:
         raise ValueError("skip_nonfinite = False: accepted with a loss scale is True, for it tries until one overflows")
+    hyper.flag("skip_nonfinite", skip_nonfinite)
+    hyper.flag("norms", norms)
     full_loss = loss_fn if has_state else stateless(loss_fn)
     residuals_of, sampled_of = getattr(loss_fn, "residuals", None), getattr(loss_fn, "sampled", None)
 
@@ -192,23 +201,25 @@ def step_fn(
             params, compensation = apply_updates(held, updates, rounding, state.step), None
         changes = {
             "params": params,
+        if norms or skip_nonfinite:
+            updates = computed_once(updates)
+        grad_norm, update_norm = tree.global_norm(computed_once(grads)), tree.global_norm(updates)
             "compensation": compensation,
             "model_state": model_state,
             "opt_state": opt_state,
             "ema": _averaged(state.ema, params),
         }
-        norms = {"grad_norm": tree.global_norm(grads), "update_norm": tree.global_norm(updates)}
         skipped = state.skipped
         if skip_nonfinite:
-            # The parameters too: an update that is finite in float32 may overflow them in float16.
-            watched = (loss, *norms.values(), tree.global_norm((params, _floating(model_state))))
-            good = functools.reduce(jnp.logical_and, map(jnp.isfinite, watched))
+            good = all_finite(loss, grad_norm, update_norm, held, (params, model_state))
             before = {**{name: getattr(state, name) for name in changes}, "params": held}
             changes = jax.tree.map(lambda new, old: jnp.where(good, new, old), changes, before)
-            skipped += jnp.where(good, 0, 1).astype(jnp.int32)
+            skipped += jnp.logical_not(good).astype(jnp.int32)
             if dtypes.loss_scale is not None and state.loss_scale is not None:
                 changes["loss_scale"] = dtypes.loss_scale.adjust(state.loss_scale, good)
-        own: Metrics = {"loss": loss, **norms, "param_norm": tree.global_norm(changes["params"]), "skipped": skipped}
+        own: Metrics = {"loss": loss, "skipped": skipped}
+        if norms:
+            own.update(grad_norm=grad_norm, update_norm=update_norm, param_norm=tree.global_norm(changes["params"]))
         if layout is not None:
             # What is gathered is said twice, before and after: else a compiler gathers the old parameters, too.
             changes["params"] = layout.share(layout.share(changes["params"], stage=1), stage=3)
@@ -278,10 +289,6 @@ def apply_compensated(params: PyTree, updates: PyTree, compensation: PyTree) -> 
         after.append(rounded)
         lost.append(None if c is None else (total - storage.decode(rounded)).astype(c.dtype))
     return treedef.unflatten(after), treedef.unflatten(lost)
-
-
-def _floating(values: PyTree) -> list[Array]:
-    return [leaf for leaf in jax.tree.leaves(values) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
 
 def _averaged(ema: Ema | None, params: PyTree) -> Ema | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
+from jaxtyping import Array, Int32, PyTree
 
 from jaxlab.core import hyper
 from jaxlab.precision.policy import Policy, as_policy
@@ -79,6 +79,29 @@ class Phases:
         return found
 
 
+Precision = Policy | Phases | str | None
+"""What a training step takes: a policy, its short form, or several one after another."""
+
+
+def first_policy(precision: Precision) -> Policy:
+    """The policy of step 0, whose parameters and loss scale are those of all phases."""
+    return precision.policies[0] if isinstance(precision, Phases) else as_policy(precision)
+
+
+def one_policy(precision: Precision) -> Policy:
+    """The policy of a step that is the same all the time.
+
+    Raises:
+      TypeError: several policies.
+    """
+    if isinstance(precision, Phases):
+        raise TypeError(
+            "policy is Phases: accepted is one policy where a step is part of a larger program; phases change on the "
+            "host, in make_train_step and make_run"
+        )
+    return as_policy(precision)
+
+
 class Phased:
     """A step or a run that is compiled once for each phase, and again for stretches of other lengths.
 
@@ -114,9 +137,14 @@ class Phased:
         if hyper.is_traced(state.step):
             raise TypeError(f"state.step = {state.step}: accepted with Phases is a call outside of traced functions")
         last, step = self._last
-        return step if state.step is last else int(state.step)
+        return step if state.step is last else read_step(state.step)
 
     def _program(self, policy: Policy, steps: int) -> Callable[..., Any]:
         if (policy, steps) not in self._programs:
             self._programs[policy, steps] = self.make(policy, steps)
         return self._programs[policy, steps]
+
+
+def read_step(step: Int32[Array, ""]) -> int:
+    """A step's number on the host, which waits until the device knows it."""
+    return int(step)

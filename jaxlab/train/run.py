@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int32, Key, PyTree
 
 from jaxlab.core import hyper
+from jaxlab.precision import Phased, Phases, Policy
 from jaxlab.sharding.layout import Layout
 from jaxlab.train import data as examples_of
 from jaxlab.train.laid_out import LaidOut, abstract, create
@@ -61,6 +62,22 @@ def make_run(
     hyper.integer("steps", steps, at_least=1)
     hyper.integer("batch_size", batch_size, at_least=1)
     examples_of.check_length(total_steps or steps, batch_size)
+    policy = options.get("policy")
+    if isinstance(policy, Phases):
+
+        def stretch(policy: Policy, steps: int) -> RunFn:
+            return make_run(
+                loss_fn,
+                build,
+                batch_size=batch_size,
+                steps=steps,
+                total_steps=total_steps,
+                validation_fraction=validation_fraction,
+                layout=layout,
+                **{**options, "policy": policy},
+            )
+
+        return Phased(policy, stretch, steps)
     step = step_fn(loss_fn, build, layout=layout, **options)
 
     def batch_of(state: TrainState, data: PyTree) -> PyTree:

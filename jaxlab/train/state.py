@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int32, Key, PyTree
 from jaxlab.core import hyper, tree
 from jaxlab.precision.loss_scale import LossScaleState
 from jaxlab.precision.loss_scaled import loss_scales
-from jaxlab.precision.policy import Policy, as_policy
+from jaxlab.precision.phases import Precision, first_policy
 from jaxlab.sharding.layout import Layout
 from jaxlab.train.laid_out import create
 
@@ -66,7 +66,7 @@ def init_state(
     hyperparams: PyTree,
     *,
     key: Key[Array, ""],
-    policy: Policy | str | None = None,
+    policy: Precision = None,
     model_state: PyTree[Array] = (),
     ema_decay: hyper.Scalar | None = None,
     rounding: str = "nearest",
@@ -82,7 +82,7 @@ def init_state(
       build: ``hyperparams -> GradientTransformation``.
       hyperparams: a pytree of numbers; they become float32 scalars.
       key: a typed key, ``jax.random.key(seed)``.
-      policy: dtypes; its ``param`` is applied here, and its loss scale begins.
+      policy: dtypes, or :class:`~jaxlab.precision.Phases`; its ``param`` is applied here, and its loss scale begins.
       model_state: initial batch statistics and the like.
       ema_decay: keep an average of the parameters with this decay, in [0, 1).
       rounding: the step's (see :func:`~jaxlab.train.step.make_train_step`): ``"kahan"`` has a memory.
@@ -122,7 +122,7 @@ def blueprint(
     hyperparams: PyTree,
     *,
     key: Key[Array, ""],
-    policy: Policy | str | None = None,
+    policy: Precision = None,
     model_state: PyTree[Array] = (),
     ema_decay: hyper.Scalar | None = None,
     rounding: str = "nearest",
@@ -139,7 +139,7 @@ def blueprint(
         raise TypeError(f"key = {key!r}: accepted is a typed key, jax.random.key(seed)")
     hyper.one_of("rounding", rounding, ROUNDINGS)
     decay = None if ema_decay is None else hyper.canonical(hyper.number("ema_decay", ema_decay, "[0, 1)"))
-    dtypes = as_policy(policy)
+    dtypes = first_policy(policy)
     # What the user wrote is what build validates: canonical arrays would show 0.001 as 0.00100000005.
     tx = check_build(build)(hyperparams)
 

@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from jaxlab.core import hyper, storage, tree
-from jaxlab.precision.policy import Policy, as_policy
+from jaxlab.precision.phases import Phased, Phases, Precision, one_policy
 from jaxlab.schedules.learning_rate import effective_learning_rate
 from jaxlab.sharding.layout import Layout
 from jaxlab.train import across
@@ -25,7 +25,7 @@ OWN_METRICS = ("loss", "learning_rate", "grad_norm", "update_norm", "param_norm"
 class StepOptions(TypedDict, total=False):
     """The options of :func:`make_train_step`, for what hands them on."""
 
-    policy: Policy | str | None
+    policy: Precision
     accumulate: int
     has_state: bool
     skip_nonfinite: bool
@@ -37,7 +37,7 @@ def make_train_step(
     loss_fn: LossFn,
     build: Build,
     *,
-    policy: Policy | str | None = None,
+    policy: Precision = None,
     accumulate: int = 1,
     has_state: bool = False,
     skip_nonfinite: bool = True,
@@ -63,7 +63,8 @@ def make_train_step(
         ``(params, model_state, batch, key) -> (loss, (metrics, model_state))``. Loss and metrics are
         scalars, means over the batch's examples.
       build: ``hyperparams -> GradientTransformation``, called while tracing.
-      policy: dtypes of the step (see :class:`~jaxlab.precision.policy.Policy`), as given to ``init_state``.
+      policy: dtypes of the step (see :class:`~jaxlab.precision.Policy`), as given to ``init_state``; or several one
+        after another (:class:`~jaxlab.precision.Phases`), for each of which a program is compiled.
       accumulate: cut the batch into this many micro-batches, scanned; the optimizer runs once, on the mean
         gradient. Equal to the whole batch when losses are means over equally many examples.
       has_state: whether the model carries state.
@@ -75,9 +76,9 @@ def make_train_step(
         is less than half a unit in the last place. ``"stochastic"`` lets it arrive on average (bfloat16 alone).
         ``"kahan"`` remembers what was cut off and adds it to the next step (Kahan 1965): 2 more bytes a
         parameter, no noise; the state comes from ``init_state(..., rounding="kahan")``.
-      layout: over which devices everything lies and how (:class:`~jaxlab.sharding.Layout`), as given to
       norms: report ``grad_norm``, ``update_norm`` and ``param_norm``, each of which is one more reading of memory.
         With ``skip_nonfinite=False, norms=False`` the program is what one would write by hand.
+      layout: over which devices everything lies and how (:class:`~jaxlab.sharding.Layout`), as given to
         ``init_state``; a batch of host arrays is put where it belongs.
 
     Returns:
@@ -106,8 +107,13 @@ def make_train_step(
         has_state=has_state,
         skip_nonfinite=skip_nonfinite,
         rounding=rounding,
-    )
         norms=norms,
+    )
+    if isinstance(policy, Phases):
+        return Phased(
+            policy,
+            lambda policy, _: make_train_step(loss_fn, build, layout=layout, **{**options, "policy": policy}),
+        )
     step = step_fn(loss_fn, build, layout=layout, **options)
     if layout is None:
         return jax.jit(step, donate_argnums=0)
@@ -118,18 +124,18 @@ def step_fn(
     loss_fn: LossFn,
     build: Build,
     *,
-    policy: Policy | str | None = None,
+    policy: Precision = None,
     accumulate: int = 1,
     has_state: bool = False,
     skip_nonfinite: bool = True,
     rounding: str = "nearest",
+    norms: bool = True,
     layout: Layout | None = None,
     axis_name: str | None = None,
 ) -> StepFn:
     """:func:`make_train_step` before compilation: a pure function, to be scanned, vmapped or sharded.
 
     Args:
-    norms: bool = True,
       loss_fn, build, layout, options: as there.
       axis_name: for use inside ``pmap`` or ``shard_map``: the axis over which the batch is cut into equal parts, one
         for each device. The state is the same on all of them, before and after; loss, gradient and metrics are those
@@ -142,14 +148,14 @@ def step_fn(
     check_build(build)
     hyper.integer("accumulate", accumulate, at_least=1)
     hyper.one_of("rounding", rounding, ROUNDINGS)
+    hyper.flag("skip_nonfinite", skip_nonfinite)
+    hyper.flag("norms", norms)
     across.check_axis_name(axis_name)
     if axis_name is not None and layout is not None:
         raise ValueError(f"axis_name = {axis_name!r} beside a layout: accepted is one of them, both cut the batch")
-    dtypes = as_policy(policy)
+    dtypes = one_policy(policy)
     if dtypes.loss_scale is not None and not skip_nonfinite:
         raise ValueError("skip_nonfinite = False: accepted with a loss scale is True, for it tries until one overflows")
-    hyper.flag("skip_nonfinite", skip_nonfinite)
-    hyper.flag("norms", norms)
     full_loss = loss_fn if has_state else stateless(loss_fn)
     residuals_of, sampled_of = getattr(loss_fn, "residuals", None), getattr(loss_fn, "sampled", None)
 
@@ -195,15 +201,15 @@ def step_fn(
             key=tx_key,
             step=state.step,
         )
+        if norms or skip_nonfinite:
+            updates = computed_once(updates)
+        grad_norm, update_norm = tree.global_norm(computed_once(grads)), tree.global_norm(updates)
         if rounding == "kahan":
             params, compensation = apply_compensated(held, updates, state.compensation)
         else:
             params, compensation = apply_updates(held, updates, rounding, state.step), None
         changes = {
             "params": params,
-        if norms or skip_nonfinite:
-            updates = computed_once(updates)
-        grad_norm, update_norm = tree.global_norm(computed_once(grads)), tree.global_norm(updates)
             "compensation": compensation,
             "model_state": model_state,
             "opt_state": opt_state,

@@ -2,9 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
@@ -148,8 +150,23 @@ class Layout:
         return treedef.unflatten([NamedSharding(self.mesh, spec) for spec in specs])
 
     def put_batch(self, batch: PyTree[Any]) -> PyTree[Array]:
-        """The batch on the devices, each with its part; what lies there already stays."""
-        return jax.device_put(batch, self.batch_shardings(batch))
+        """The batch on the devices, each with its part; what lies there already stays.
+
+        Where there are several processes, each has all of the batch, alike, or what
+        :func:`~jaxlab.sharding.feed` made of the examples that it loaded.
+        """
+        return self.put(batch, self.batch_shardings(batch))
+
+    def put(self, values: PyTree[Any], places: PyTree[NamedSharding]) -> PyTree[Array]:
+        """Arrays, which all processes have alike, on the devices of all of them.
+
+        Args:
+          values: arrays of the host or of the devices.
+          places: on the layout's mesh; one for each array, or for all in a branch of the tree.
+        """
+        if self.everywhere.is_fully_addressable:
+            return jax.device_put(values, places)
+        return jax.tree.map(lambda place, branch: jax.tree.map(partial(_spread, place), branch), places, values)
 
     def abstract_batch(self, batch: PyTree[Any]) -> PyTree[jax.ShapeDtypeStruct]:
         """Shapes and layouts of a batch, to compile for: of arrays, or of what has a shape and a dtype."""
@@ -161,15 +178,14 @@ class Layout:
         return params if self.zero < 3 else constrain_tree(params, self.shardings(params, stage=4))
 
     def free(self, loss_fn: Callable[..., Any]) -> Callable[..., Any]:
-        """A loss whose model may leave it to the compiler how ``tensor`` and ``sequence`` cut its activations.
+        """A loss whose model may leave it to the compiler where its activations lie.
 
-        On explicit axes a product of two matrices that are cut along the summed axis is ambiguous; models that are
-        written for any mesh do not say what they mean there.
+        On explicit axes a look-up of words that are spread over devices, or a product of two matrices that are cut along
+        the summed axis, is ambiguous; models that are written for any mesh do not say what they mean there.
         """
-        inner = {"sequence", "tensor"} & set(self.mesh.shape)
-        if AxisType.Explicit not in self.mesh.axis_types or not inner:
+        if AxisType.Explicit not in self.mesh.axis_types:
             return loss_fn
-        return jax.sharding.auto_axes(loss_fn, axes=tuple(sorted(inner)), out_sharding=PartitionSpec())
+        return jax.sharding.auto_axes(loss_fn, out_sharding=PartitionSpec())
 
     def share(self, values: PyTree[Array], *, stage: int) -> PyTree[Array]:
         """Something like the parameters, inside a step, each device with the share that it keeps at that stage."""
@@ -185,6 +201,14 @@ def _shared_axes(mesh: Mesh, stage: int) -> tuple[tuple[str, ...], tuple[str, ..
     # In the order of the batch's parts: only then a compiler scatters their sum, instead of giving it to all.
     among = tuple(name for name in ("fsdp", "data") if mesh.shape.get(name, 1) > 1)
     return among, among[:1] if stage >= 3 else among
+
+
+def _spread(place: NamedSharding, value: Any) -> Array:
+    """An array that every process has, on devices of which each has some; nobody compares the copies."""
+    if isinstance(value, jax.Array) and not value.is_fully_addressable:
+        return jax.device_put(value, place)
+    host = np.asarray(value)
+    return jax.make_array_from_callback(host.shape, place, lambda index: host[index])
 
 
 def _spec(leaf: Any) -> PartitionSpec:

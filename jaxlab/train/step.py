@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from jaxlab.core import hyper, storage, tree
-from jaxlab.precision.policy import Policy, as_policy
+from jaxlab.precision.phases import Phased, Phases, Precision, one_policy
 from jaxlab.schedules.learning_rate import effective_learning_rate
 from jaxlab.sharding.layout import Layout
 from jaxlab.train import across
@@ -25,7 +25,7 @@ OWN_METRICS = ("loss", "learning_rate", "grad_norm", "update_norm", "param_norm"
 class StepOptions(TypedDict, total=False):
     """The options of :func:`make_train_step`, for what hands them on."""
 
-    policy: Policy | str | None
+    policy: Precision
     accumulate: int
     has_state: bool
     skip_nonfinite: bool
@@ -37,7 +37,7 @@ def make_train_step(
     loss_fn: LossFn,
     build: Build,
     *,
-    policy: Policy | str | None = None,
+    policy: Precision = None,
     accumulate: int = 1,
     has_state: bool = False,
     skip_nonfinite: bool = True,
@@ -63,7 +63,8 @@ def make_train_step(
         ``(params, model_state, batch, key) -> (loss, (metrics, model_state))``. Loss and metrics are
         scalars, means over the batch's examples.
       build: ``hyperparams -> GradientTransformation``, called while tracing.
-      policy: dtypes of the step (see :class:`~jaxlab.precision.policy.Policy`), as given to ``init_state``.
+      policy: dtypes of the step (see :class:`~jaxlab.precision.Policy`), as given to ``init_state``; or several one
+        after another (:class:`~jaxlab.precision.Phases`), for each of which a program is compiled.
       accumulate: cut the batch into this many micro-batches, scanned; the optimizer runs once, on the mean
         gradient. Equal to the whole batch when losses are means over equally many examples.
       has_state: whether the model carries state.
@@ -108,6 +109,11 @@ def make_train_step(
         rounding=rounding,
         norms=norms,
     )
+    if isinstance(policy, Phases):
+        return Phased(
+            policy,
+            lambda policy, _: make_train_step(loss_fn, build, layout=layout, **{**options, "policy": policy}),
+        )
     step = step_fn(loss_fn, build, layout=layout, **options)
     if layout is None:
         return jax.jit(step, donate_argnums=0)
@@ -118,7 +124,7 @@ def step_fn(
     loss_fn: LossFn,
     build: Build,
     *,
-    policy: Policy | str | None = None,
+    policy: Precision = None,
     accumulate: int = 1,
     has_state: bool = False,
     skip_nonfinite: bool = True,
@@ -147,7 +153,7 @@ def step_fn(
     across.check_axis_name(axis_name)
     if axis_name is not None and layout is not None:
         raise ValueError(f"axis_name = {axis_name!r} beside a layout: accepted is one of them, both cut the batch")
-    dtypes = as_policy(policy)
+    dtypes = one_policy(policy)
     if dtypes.loss_scale is not None and not skip_nonfinite:
         raise ValueError("skip_nonfinite = False: accepted with a loss scale is True, for it tries until one overflows")
     full_loss = loss_fn if has_state else stateless(loss_fn)

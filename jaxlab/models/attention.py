@@ -8,8 +8,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxlab.core import hyper
+from jaxlab.models.linear import Linear
 
-dense = functools.partial(nnx.Linear, use_bias=False, kernel_init=jax.nn.initializers.lecun_normal())
+dense = functools.partial(Linear, use_bias=False, kernel_init=jax.nn.initializers.lecun_normal())
 """A matrix, normal with variance 1 / fan-in at the start."""
 
 
@@ -83,10 +84,11 @@ class CausalAttention(nnx.Module):
         """The gathered features."""
         batch, length, width = x.shape
 
-        def by_head(layer: nnx.Linear) -> Float[Array, "batch length heads size"]:
+        def by_head(layer: Linear) -> Float[Array, "batch length heads size"]:
             return layer(x).reshape(batch, length, self.heads, width // self.heads)
 
-        gathered = jax.nn.dot_product_attention(
-            rotate(by_head(self.query)), rotate(by_head(self.key)), by_head(self.value), is_causal=True
-        )
+        query, key, value = by_head(self.query), by_head(self.key), by_head(self.value)
+        dtype = jnp.result_type(query, key, value)  # Where a policy makes an exception of one of the three.
+        query, key, value = (x.astype(dtype) for x in (query, key, value))
+        gathered = jax.nn.dot_product_attention(rotate(query), rotate(key), value, is_causal=True)
         return self.out(gathered.reshape(batch, length, width))

@@ -6,6 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxlab.core import hyper
+from jaxlab.models.linear import in_dtype_of
 
 METHODS = ("auto", "patches", "native")
 
@@ -109,5 +110,6 @@ class Conv(nnx.Module):
 
     def __call__(self, x: Float[Array, "batch height width in"]) -> Float[Array, "batch height2 width2 out"]:
         """The convolved images."""
-        y = conv2d(x, self.kernel[...], stride=self.stride, padding=self.padding, method=self.method)
-        return y + self.bias[...]
+        kernel, bias = self.kernel[...], self.bias[...]
+        x = in_dtype_of(x, kernel, bias)
+        return conv2d(x, kernel.astype(x.dtype), stride=self.stride, padding=self.padding, method=self.method) + bias

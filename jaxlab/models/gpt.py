@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxlab.core import hyper
 from jaxlab.models.attention import CausalAttention, dense
 from jaxlab.models.dropout import dropout
+from jaxlab.models.linear import in_dtype_of
 from jaxlab.models.norm import RMSNorm
 from jaxlab.models.stochastic_depth import linear_rates, stochastic_depth
 
@@ -29,7 +30,8 @@ class Embed(nnx.Module):
 
     def logits(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length vocabulary"]:
         """How much each position resembles each token."""
-        return x @ self.embedding[...].T
+        embedding = self.embedding[...]
+        return in_dtype_of(x, embedding) @ embedding.T
 
 
 class FeedForward(nnx.Module):
@@ -49,6 +51,9 @@ class FeedForward(nnx.Module):
 
 class Block(nnx.Module):
     """Attention, then the feed-forward layers, each normalised before and added after.
+
+    The stream has the dtype of the embedding, or that of what is added if that is wider: a layer in float32 makes it
+    float32 from there on, which its normalised readers do not see.
 
     Args:
       width, heads, hidden: as in :class:`GPT`, ``hidden`` features in the feed-forward layers.

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxlab.core import hyper
 from jaxlab.models.dropout import dropout
+from jaxlab.models.linear import Linear
 
 HE = jax.nn.initializers.he_normal()
 LECUN = jax.nn.initializers.lecun_normal()
@@ -56,7 +57,7 @@ class MLP(nnx.Module):
         self.last = len(widths) - 2
         for i in range(self.last + 1):
             kernel_init = LECUN if i == self.last else HE
-            layer = nnx.Linear(widths[i], widths[i + 1], kernel_init=kernel_init, rngs=rngs)
+            layer = Linear(widths[i], widths[i + 1], kernel_init=kernel_init, rngs=rngs)
             setattr(self, f"dense_{i}", layer)
 
     def __call__(self, x: Float[Array, "batch in"], key: Key[Array, ""] | None = None) -> Float[Array, "batch out"]:

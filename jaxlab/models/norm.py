@@ -6,6 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxlab.core import hyper
+from jaxlab.models.linear import in_dtype_of
 
 
 def rms_norm(x: Float[Array, "*batch features"], eps: hyper.Scalar = 1e-6) -> Float[Array, "*batch features"]:
@@ -39,4 +40,6 @@ class RMSNorm(nnx.Module):
 
     def __call__(self, x: Float[Array, "*batch features"]) -> Float[Array, "*batch features"]:
         """The normalised vectors."""
-        return rms_norm(x, self.eps) * self.scale[...]
+        # Normalised, then cast: a residual stream may be wider than the layers that read it, and beyond their range.
+        scale = self.scale[...]
+        return in_dtype_of(rms_norm(x.astype(hyper.arithmetic_dtype()), self.eps), scale) * scale

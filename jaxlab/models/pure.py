@@ -36,12 +36,15 @@ class PureModel:
         """The module's output on a batch.
 
         Args:
-          params: as :meth:`init` makes them, in any floating dtype; the model computes in that dtype.
-          x: the batch, examples on the leading axis. Floating inputs are cast to the parameters' dtype.
+          params: as :meth:`init` makes them, in any floating dtypes. Each layer of jaxlab's computes in that of its own
+            parameters.
+          x: the batch, examples on the leading axis. Floating inputs are cast to the parameters' dtype, if they all
+            have the same; otherwise each layer casts what it gets.
           key: for dropout; without one nothing is dropped.
         """
-        if jnp.issubdtype(x.dtype, jnp.floating):
-            x = x.astype(jnp.result_type(*jax.tree.leaves(params)))
+        dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)}
+        if jnp.issubdtype(x.dtype, jnp.floating) and len(dtypes) == 1:
+            x = x.astype(*dtypes)
         return nnx.merge(self.graphdef, params)(x, key)
 
 

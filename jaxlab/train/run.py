@@ -87,7 +87,7 @@ def make_run(
     run = scan_steps(step, batch_of, steps)
     if layout is None:
         return jax.jit(run, donate_argnums=0)
-    return LaidOut(run, layout, lambda data: jax.device_put(data, layout.everywhere))
+    return LaidOut(run, layout, lambda data: layout.put(data, layout.everywhere))
 
 
 def init_run(

@@ -114,7 +114,7 @@ def init_state(
     )
     if layout is None:
         return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), make(params))
-    return create(make, places_of, layout, jax.device_put(params, layout.shardings(params)))
+    return create(make, places_of, layout, layout.put(params, layout.shardings(params)))
 
 
 def blueprint(

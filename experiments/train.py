@@ -4,17 +4,18 @@
     python -m experiments.train --task fashion_mnist_cnn --seed 1
     python -m experiments.train --task digits_mlp --optimizer lion --hyperparams learning_rate 1e-3 total_steps 1000
     python -m experiments.train --recipe runs/tune/2026-01-31-120000/recipe.json
+    python -m experiments.train --layout data=4,fsdp=2 --zero 1
     python -m experiments.train --resume runs/train/2026-01-31-120000
+    python -m experiments.train --resume runs/train/2026-01-31-120000 --layout data=-1
 
 Trains one recipe, by default the task's own, and scores it on the test set after the last step. Every stretch
 of the run is one compiled program; between two the metrics are logged (log.jsonl) and the state is saved. A
-run that was stopped goes on with --resume DIR and ends with the bits that it would have had.
+run that was stopped goes on with --resume DIR and ends with the bits that it would have had; under another layout,
+on other devices, with the same numbers up to the order of their sums.
 """
 
 import dataclasses
 import functools
-import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ import numpy as np
 from rich.console import Console
 
 from experiments import cli
+from experiments.train_log import Log, shown
 from jaxlab import report, schedules, tasks, verdict
 from jaxlab.core import hyper
 from jaxlab.optimizers import Recipe, load_about, load_recipe, save_recipe
 from jaxlab.precision import as_policy
+from jaxlab.sharding import Layout
 from jaxlab.train import Checkpoints, TrainState, evaluate, init_run, make_run, params_to_evaluate
 from jaxlab.train.data import check_length, count, split_sizes
 from jaxlab.train.evaluate import diverged
@@ -56,12 +59,16 @@ class Config:
     """Initial parameters, split and batches follow from it."""
     precision: str | None = None
     """float32, bfloat16 or float16 compute; by default what the task's data have."""
+    layout: str | None = None
+    """Devices as a mesh with axes data and fsdp, such as data=4,fsdp=2 (-1: all that are left); by default one."""
+    zero: int | None = None
+    """The stage of ZeRO with --layout, 0 to 3; by default 3 over fsdp, else 0."""
     evaluations: int = 20
     """How often the run is evaluated, logged and saved."""
     out: Path | None = None
     """Where to write; by default runs/train/<time>."""
     resume: Path | None = None
-    """A folder of a run that was stopped; all other options are that run's."""
+    """A folder of a run that was stopped; all other options but --layout and --zero are that run's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,13 +81,16 @@ class Plan:
     hyperparams: dict[str, float]
     steps: int
     batch_size: int
+    layout: Layout | None
     out: Path
 
 
 def prepare(config: Config) -> Plan:
     """Checks everything that can be checked without training."""
     if (folder := config.resume) is not None:
-        config = cli.saved_config(config)
+        given = {"layout": config.layout, "zero": config.zero}
+        config = cli.saved_config(dataclasses.replace(config, layout=None, zero=None))
+        config = dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
         if config.recipe is not None:
             # The run's own copy: the file that it was given may be another one by now.
             config = dataclasses.replace(config, recipe=folder / "recipe.json")
@@ -106,9 +116,10 @@ def prepare(config: Config) -> Plan:
     hyperparams = recipe.hyperparams({**own, **config.hyperparams})
     tasks.check_optimizer(task, recipe)
     check_length(steps, batch_size)
+    layout = layout_of(config, batch_size)
     out = config.resume or cli.new_folder(config.out, "train")
     tasks.check(task, jax.random.key(config.seed))
-    return Plan(config, task, recipe, hyperparams, steps, batch_size, out)
+    return Plan(config, task, recipe, hyperparams, steps, batch_size, layout, out)
 
 
 def task_of(config: Config) -> tasks.Task:
@@ -128,6 +139,19 @@ def task_of(config: Config) -> tasks.Task:
     return dataclasses.replace(task, recipe=recipe, hyperparams=numbers, steps=steps, batch_size=batch_size)
 
 
+def layout_of(config: Config, batch_size: int) -> Layout | None:
+    """The layout, if there is one, that divides the batch."""
+    if config.layout is None:
+        if config.zero is not None:
+            raise ValueError(f"zero = {config.zero}: accepted beside a layout, such as --layout data=-1")
+        return None
+    layout = Layout(config.layout, zero=config.zero)
+    if layout.axes.keys() - {"data", "fsdp"}:
+        raise ValueError(f"layout = {config.layout!r}: accepted are axes data and fsdp; a task has rules for no other")
+    layout.batch_shardings({"batch_size": jax.ShapeDtypeStruct((batch_size,), int)})
+    return layout
+
+
 def run(plan: Plan) -> None:
     """Trains in stretches, scores the test set, writes the page."""
     console = Console()
@@ -142,7 +166,7 @@ def run(plan: Plan) -> None:
         cli.remember(plan.out, config, "experiments.train")
 
     clock = Stopwatch()
-    data, test = jax.device_put((task.data, task.test))
+    data, test = jax.device_put((task.data, task.test), plan.layout and plan.layout.everywhere)
     every = max(1, plan.steps // config.evaluations)
     # One compiled program, or two where the steps are no multiple of a stretch.
     stretch_of = functools.cache(
@@ -154,11 +178,17 @@ def run(plan: Plan) -> None:
             total_steps=plan.steps,
             validation_fraction=task.validation_fraction,
             policy=config.precision,
+            layout=plan.layout,
         )
     )
     validate = jax.jit(lambda state, data: evaluate(task.loss, params_to_evaluate(state), data, held_out(task, state)))
     state = init_run(
-        task.init, plan.recipe.build, plan.hyperparams, key=jax.random.key(config.seed), policy=config.precision
+        task.init,
+        plan.recipe.build,
+        plan.hyperparams,
+        key=jax.random.key(config.seed),
+        policy=config.precision,
+        layout=plan.layout,
     )
     with Checkpoints(plan.out / "checkpoints") as checkpoints:
         log = Log(plan.out / "log.jsonl", console, plan.steps)
@@ -167,6 +197,9 @@ def run(plan: Plan) -> None:
             past = checkpoints.note()
             clock.compiling, clock.running = past["compiling"], past["running"]
             log.go_back_to(int(state.step))
+            before, now = past.get("layout", lies(None)), lies(plan.layout)
+            if before != now:
+                console.print(f"now {now}, until here {before}")
         while (done := int(state.step)) < plan.steps:
             length, skipped = min(every, plan.steps - done), int(state.skipped)
             state, metrics = clock.run(stretch_of(length), state, data)
@@ -181,7 +214,7 @@ def run(plan: Plan) -> None:
                 },
             )
             spent = {"compiling": clock.compiling, "running": clock.running}
-            checkpoints.save(int(state.step), state, note=spent)
+            checkpoints.save(int(state.step), state, note={**spent, "layout": lies(plan.layout)})
     score = jax.jit(lambda state, test: evaluate(task.loss, params_to_evaluate(state), test))
     scores = clock.run(score, state, test)
     results = summarize(plan, log.records, {name: float(value) for name, value in scores.items()}, clock)
@@ -189,49 +222,18 @@ def run(plan: Plan) -> None:
     console.print(f"{report.write(results, plan.out)} ({results['seconds']['total']:.0f} s)")
 
 
+def lies(layout: Layout | None) -> str:
+    """The layout in words."""
+    if layout is None:
+        return "on one device"
+    return f"laid out over {','.join(f'{name}={size}' for name, size in layout.axes.items())}, ZeRO-{layout.zero}"
+
+
 def held_out(task: tasks.Task, state: TrainState) -> jax.Array:
     """The examples that this run does not train on."""
     pool = count(task.data)
     training, _ = split_sizes(pool, task.validation_fraction)
     return validation_indices(state.key, pool=pool, training=training)
-
-
-class Log:
-    """Metrics as lines of JSON, shown as they come."""
-
-    def __init__(self, path: Path, console: Console, steps: int) -> None:
-        self.path, self.console, self.steps = path, console, steps
-        self.records: list[dict[str, float]] = []
-        self.began = time.perf_counter()
-
-    def go_back_to(self, step: int) -> None:
-        """Forgets what was logged after a step: the run goes on from there."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        records = [json.loads(line) for line in lines]
-        self.records = [
-            {name: np.nan if value is None else value for name, value in record.items()}
-            for record in records
-            if record["step"] <= step
-        ]
-        self.path.write_text("".join(map(line_of, self.records)))
-        self.console.print(f"goes on after step {step}")
-
-    def add(self, step: int, metrics: dict[str, float]) -> None:
-        """Writes and shows one record."""
-        self.records.append({"step": step, **metrics})
-        with self.path.open("a") as file:
-            file.write(line_of(self.records[-1]))
-        self.console.print(f"step {step:>6}/{self.steps}  {shown(metrics)}  {time.perf_counter() - self.began:.0f} s")
-
-
-def line_of(record: dict[str, float]) -> str:
-    """One line of JSON, which knows no NaN."""
-    return json.dumps({name: value if np.isfinite(value) else None for name, value in record.items()}) + "\n"
-
-
-def shown(numbers: dict[str, float]) -> str:
-    """Numbers on one line."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
 
 
 def summarize(

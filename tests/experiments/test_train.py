@@ -57,9 +57,38 @@ def test_stopped_and_resumed_it_ends_with_the_same_numbers(complete, tmp_path, m
     assert one["arms"][0]["curves"] == other["arms"][0]["curves"]
 
 
+def test_under_any_layout_it_ends_with_the_same_numbers(complete, tmp_path, monkeypatch, capsys):
+    add = train.Log.add
+
+    def interrupted(self, step, metrics):
+        if step == 30:
+            raise KeyboardInterrupt
+        add(self, step, metrics)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Log, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(train.prepare(dataclasses.replace(SMALL, layout="data=8", zero=1, out=tmp_path / "run")))
+    plan = train.prepare(train.Config(resume=tmp_path / "run"))
+    assert (plan.layout.axes, plan.layout.zero) == ({"data": 8}, 1)
+    train.run(train.prepare(train.Config(resume=tmp_path / "run", layout="data=2,fsdp=4", zero=3)))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "now laid out over data=2,fsdp=4, ZeRO-3, until here laid out over data=8, ZeRO-1" in shown
+    one, other = report.load(complete), report.load(tmp_path / "run")
+    assert (other["config"]["layout"], other["config"]["zero"]) == ("data=2,fsdp=4", 3)
+    for curve in ("validation", "train_loss"):
+        (wanted,), (found,) = one["arms"][0]["curves"][curve], other["arms"][0]["curves"][curve]
+        assert found == pytest.approx(wanted, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"zero": 1}, "zero = 1: accepted beside a layout"),
+        ({"layout": "data=8", "zero": 4}, "zero = 4: accepted are 0, 1, 2, 3"),
+        ({"layout": "data=3"}, "its axes take 3 devices and there are 8"),
+        ({"layout": "tensor=8"}, "layout = 'tensor=8': accepted are axes data and fsdp"),
+        ({"layout": "data=8", "batch_size": 12}, "12"),
         ({"optimizer": "adma"}, "optimizer = 'adma': unknown, did you mean 'adam"),
         ({"optimizer": "adam", "schedule": "constant"}, "misses learning_rate"),
         ({"hyperparams": {"learning_rat": 0.1}}, "did you mean 'learning_rate'"),

@@ -39,7 +39,8 @@ def fit(
       log_every: keep and report the metrics of every n-th step, and of the last.
       on_metrics: called as ``on_metrics(step, metrics)``, steps counted from 1.
       save: called as ``save(step, state)`` every ``save_every`` steps, at the end, and when interrupted
-        from the keyboard (then the interrupt goes on).
+        from the keyboard (then the interrupt goes on). ``functools.partial(checkpoints.save, wait=False)`` writes
+        while training goes on.
       save_every: None saves at the end and on interruption alone.
 
     Returns:

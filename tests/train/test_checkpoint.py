@@ -1,5 +1,6 @@
 """Checkpoints: another policy is declared, a save goes on in the background, what is damaged is named."""
 
+import functools
 import json
 import os
 import shutil
@@ -194,10 +195,7 @@ def test_fit_saves_in_the_background(step, tmp_path):
         return jnp.full((2, 4), number / 4)
 
     with Checkpoints(tmp_path) as checkpoints:
-
-        def save(number, state):
-            checkpoints.save(number, state, wait=False)
-
+        save = functools.partial(checkpoints.save, wait=False)
         whole, _ = fit(step, fresh(), batch, steps=6, save=save, save_every=2)
         resumed, _ = fit(step, checkpoints.restore(fresh(), 2), batch, steps=6)
         assert_same_bits(resumed, whole)

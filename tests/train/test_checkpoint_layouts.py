@@ -33,15 +33,17 @@ def layout(text, devices=8, zero=None, *, axis_types="auto"):
     return Layout(mesh, RULES if "tensor" in text else (), zero=zero, min_size=64)
 
 
-def init(key):
-    shapes = {"in": (16, 64), "layers": [(16, 16)] * 8, "out": (64, 8), "bias": (64,)}
+def init(key, layers=1):
+    shapes = {"in": (16, 64), "layers": [(16, 16)] * layers, "out": (64, 8), "bias": (64,)}
     return jax.tree.map(lambda shape: jax.random.normal(key, shape), shapes, is_leaf=lambda x: isinstance(x, tuple))
 
 
 @functools.cache
 def abstract(kind, place):
     recipe, options = STATES[kind]
-    return abstract_state(init, recipe.build, NUMBERS, key=KEY, layout=place, **options)
+    # As many as devices: a stack of which each has one.
+    make = functools.partial(init, layers=8 if kind == "muon" else 1)
+    return abstract_state(make, recipe.build, NUMBERS, key=KEY, layout=place, **options)
 
 
 def filled(like):

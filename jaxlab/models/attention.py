@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxlab.core import hyper
 from jaxlab.models.linear import Linear
+from jaxlab.sharding.constrain import constrain
 
 dense = functools.partial(Linear, use_bias=False, kernel_init=jax.nn.initializers.lecun_normal())
 """A matrix, normal with variance 1 / fan-in at the start."""
@@ -50,6 +51,28 @@ def rotate(
     return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1).astype(x.dtype)
 
 
+def attended(
+    query: Float[Array, "batch length heads size"],
+    key: Float[Array, "batch length heads size"],
+    value: Float[Array, "batch length heads size"],
+) -> Float[Array, "batch length heads size"]:
+    """What every position gathers: values of those up to it, by the softmax of its query with their keys.
+
+    By ``jax.nn.dot_product_attention``, but for float64: its softmax is float32 whatever comes in.
+
+    >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0]])[None, :, None]
+    >>> attended(0 * x, x, x)[0, :, 0].tolist()
+    [[1.0, 0.0], [0.5, 0.5]]
+    """
+    dtype = jnp.result_type(query, key, value)  # Where a policy makes an exception of one of the three.
+    query, key, value = (x.astype(dtype) for x in (query, key, value))
+    if dtype != jnp.float64:
+        return jax.nn.dot_product_attention(query, key, value, is_causal=True)
+    scores = jnp.einsum("bthd,bshd->bhts", query, key) / query.shape[3] ** 0.5
+    earlier = jnp.tril(jnp.ones(scores.shape[2:], bool))
+    return jnp.einsum("bhts,bshd->bthd", jax.nn.softmax(jnp.where(earlier, scores, -jnp.inf), axis=-1), value)
+
+
 class CausalAttention(nnx.Module):
     r"""Every position gathers from itself and those before it.
 
@@ -57,8 +80,7 @@ class CausalAttention(nnx.Module):
         y_t = W_o \sum_{s \le t} p_{ts} W_v x_s, \qquad
         p_t = \operatorname{softmax}\left(\rho(W_q x_t) \cdot \rho(W_k x_s) / \sqrt d\right)_{s \le t}
 
-    for each head, with :math:`\rho` of :func:`rotate`; no biases. By ``jax.nn.dot_product_attention``, whose softmax
-    is float32 whatever comes in, float64 too.
+    for each head, with :math:`\rho` of :func:`rotate`; no biases. The softmax is float32, or float64 for float64.
 
     Args:
       width: features of the input and of the output.
@@ -84,11 +106,11 @@ class CausalAttention(nnx.Module):
         """The gathered features."""
         batch, length, width = x.shape
 
-        def by_head(layer: Linear) -> Float[Array, "batch length heads size"]:
-            return layer(x).reshape(batch, length, self.heads, width // self.heads)
+        def by_head(layer: Linear, sequence: str | None) -> Float[Array, "batch length heads size"]:
+            split = layer(x).reshape(batch, length, self.heads, width // self.heads)
+            return constrain(split, "batch", sequence, "heads")
 
-        query, key, value = by_head(self.query), by_head(self.key), by_head(self.value)
-        dtype = jnp.result_type(query, key, value)  # Where a policy makes an exception of one of the three.
-        query, key, value = (x.astype(dtype) for x in (query, key, value))
-        gathered = jax.nn.dot_product_attention(rotate(query), rotate(key), value, is_causal=True)
+        # Where the sequence is cut, every device needs the keys and values of all of it, for its own queries.
+        query, key, value = by_head(self.query, "sequence"), by_head(self.key, None), by_head(self.value, None)
+        gathered = attended(rotate(query), rotate(key), value)
         return self.out(gathered.reshape(batch, length, width))

@@ -10,6 +10,7 @@ from jaxlab.core import hyper
 from jaxlab.models.conv import Conv
 from jaxlab.models.dropout import dropout
 from jaxlab.models.mlp import MLP
+from jaxlab.sharding.rules import Rules
 
 
 class CNN(nnx.Module):
@@ -72,6 +73,20 @@ class CNN(nnx.Module):
         pooled, hidden = (None, None) if key is None else jax.random.split(key)
         x = dropout(x.reshape(x.shape[0], -1), self.dropout, pooled)
         return self.head(x, hidden)
+
+    def tensor_rules(self) -> Rules:
+        """Convolutions in pairs, the first cut by output channels, the second by input channels; likewise the head.
+
+        An odd last convolution is whole. See :meth:`~jaxlab.models.pure.PureModel.tensor_rules`.
+        """
+        rules: list[tuple[str, tuple[str | None, ...]]] = []
+        for i in range(0, self.blocks - 1, 2):
+            rules += [
+                (f"conv_{i}/kernel$", (None, None, None, "tensor")),
+                (f"conv_{i}/bias$", ("tensor",)),
+                (f"conv_{i + 1}/kernel$", (None, None, "tensor", None)),
+            ]
+        return (*rules, *self.head.tensor_rules())
 
 
 def max_pool(x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height2 width2 channels"]:

@@ -11,6 +11,8 @@ from jaxlab.models.dropout import dropout
 from jaxlab.models.linear import in_dtype_of
 from jaxlab.models.norm import RMSNorm
 from jaxlab.models.stochastic_depth import linear_rates, stochastic_depth
+from jaxlab.sharding.constrain import constrain
+from jaxlab.sharding.rules import Rules
 
 SMALL = jax.nn.initializers.normal(0.02)
 
@@ -46,7 +48,7 @@ class FeedForward(nnx.Module):
 
     def __call__(self, x: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
         """The features of each position."""
-        return self.down(jax.nn.gelu(self.up(x)))
+        return self.down(constrain(jax.nn.gelu(self.up(x)), "batch", "sequence", "hidden"))
 
 
 class Block(nnx.Module):
@@ -169,8 +171,24 @@ class GPT(nnx.Module):
     ) -> Float[Array, "batch length vocabulary"]:
         """The logits; with a key, features and branches are dropped."""
         keys = [None] * (self.layers + 1) if key is None else jax.random.split(key, self.layers + 1)
-        x = dropout(self.embed(tokens), self.dropout, keys[self.layers])
+        x = dropout(constrain(self.embed(tokens), "batch", "sequence"), self.dropout, keys[self.layers])
         for i in range(self.layers):
-            x = getattr(self, f"blocks_{i}")(x, keys[i])
+            x = constrain(getattr(self, f"blocks_{i}")(x, keys[i]), "batch", "sequence")
         x = self.norm(x)
-        return self.embed.logits(x) if self.head is None else self.head(x)
+        logits = self.embed.logits(x) if self.head is None else self.head(x)
+        return constrain(logits, "batch", "sequence", "vocabulary")
+
+    def tensor_rules(self) -> Rules:
+        """What enters a branch is cut by columns (heads, hidden features), what leaves it by rows, words by vocabulary.
+
+        Each branch of a block sends one sum. The axis ``tensor`` divides heads, hidden features and vocabulary.
+        See :meth:`~jaxlab.models.pure.PureModel.tensor_rules`.
+        """
+        rules = (
+            ("attention/(query|key|value)/kernel$", (None, "tensor")),
+            ("attention/out/kernel$", ("tensor", None)),
+            ("mlp/up/kernel$", (None, "tensor")),
+            ("mlp/down/kernel$", ("tensor", None)),
+            ("embed/embedding$", ("tensor", None)),
+        )
+        return rules if self.head is None else (*rules, ("head/kernel$", (None, "tensor")))

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Key
 from jaxlab.core import hyper
 from jaxlab.models.dropout import dropout
 from jaxlab.models.linear import Linear
+from jaxlab.sharding.rules import Rules
 
 HE = jax.nn.initializers.he_normal()
 LECUN = jax.nn.initializers.lecun_normal()
@@ -66,3 +67,18 @@ class MLP(nnx.Module):
             x = self.activation(getattr(self, f"dense_{i}")(x))
             x = dropout(x, self.dropout, None if key is None else jax.random.fold_in(key, i))
         return getattr(self, f"dense_{self.last}")(x)
+
+    def tensor_rules(self) -> Rules:
+        """Layers in pairs, the first cut by columns, the second by rows; an odd last layer is whole.
+
+        What lies between the two is cut as the first one's columns are, and nothing is sent before the sums of the
+        second. See :meth:`~jaxlab.models.pure.PureModel.tensor_rules`.
+        """
+        rules: list[tuple[str, tuple[str | None, ...]]] = []
+        for i in range(0, self.last, 2):
+            rules += [
+                (f"dense_{i}/kernel$", (None, "tensor")),
+                (f"dense_{i}/bias$", ("tensor",)),
+                (f"dense_{i + 1}/kernel$", ("tensor", None)),
+            ]
+        return tuple(rules)

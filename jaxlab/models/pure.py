@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Key
 
 from jaxlab.core import hyper, tree
+from jaxlab.sharding.rules import Rules
 
 Params = dict[str, Any]
 """Parameters by name: nested plain dicts of arrays."""
@@ -46,6 +47,31 @@ class PureModel:
         if jnp.issubdtype(x.dtype, jnp.floating) and len(dtypes) == 1:
             x = x.astype(*dtypes)
         return nnx.merge(self.graphdef, params)(x, key)
+
+    def tensor_rules(self) -> Rules:
+        """Where tensor parallelism cuts this very model's parameters: rules for :class:`~jaxlab.sharding.Layout`.
+
+        As in Megatron-LM: of two matrices in a row the first is cut by columns and the second by rows, so that devices
+        add up once for both. Each rule names parameters that the model has, whatever its depth.
+
+        Raises:
+          TypeError: the module has no method ``tensor_rules``.
+
+        Reference: Shoeybi et al., https://arxiv.org/abs/1909.08053, section 3.
+
+        >>> from jaxlab.models import MLP
+        >>> model = pure(lambda rngs: MLP((3, 8, 2), rngs=rngs))
+        >>> [name for name, axes in model.tensor_rules()]
+        ['dense_0/kernel$', 'dense_0/bias$', 'dense_1/kernel$']
+        """
+        module = nnx.eval_shape(lambda: self.build(nnx.Rngs(0)))
+        rules_of: Callable[[], Rules] | None = getattr(module, "tensor_rules", None)
+        if rules_of is None:
+            raise TypeError(
+                f"{type(module).__name__} has no method tensor_rules(self) -> ((regular expression, mesh axes), ...): "
+                "give the layout rules of your own"
+            )
+        return rules_of()
 
 
 def pure(build: Callable[[nnx.Rngs], nnx.Module]) -> PureModel:

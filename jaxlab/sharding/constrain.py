@@ -25,7 +25,9 @@ def constrain(x: Array, *names: str | None, logical: Mapping[str, Entry] = LOGIC
     """The array, laid out over the mesh that is set, one logical name (or None: whole) for each axis.
 
     The identity where no mesh is set, or one with a single device; so models call it wherever a layout matters, and
-    run as they are on one core. On automatic axes it guides the compiler, on explicit ones it moves the array.
+    run as they are on one core. On automatic axes it guides the compiler, on explicit ones it moves the array; where
+    a mesh has both, each axis is treated as what it is. An axis of size 1, such as the batch of a single example,
+    is whole.
 
     Args:
       x: of any shape.
@@ -47,8 +49,23 @@ def constrain(x: Array, *names: str | None, logical: Mapping[str, Entry] = LOGIC
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.size == 1 or AxisType.Manual in mesh.axis_types:
         return x
-    spec = logical_spec(names, x.shape, dict(mesh.shape), logical)
-    return placement.put(x, NamedSharding(mesh, spec))
+    names = tuple(None if size == 1 else name for name, size in zip(names, x.shape, strict=False))
+    spec = logical_spec(names, x.shape, dict(mesh.shape), logical, what="constrain: an array")
+    for kind in (AxisType.Explicit, AxisType.Auto):
+        mine = {name for name, own in zip(mesh.axis_names, mesh.axis_types, strict=True) if own == kind}
+        if mine:
+            part = NamedSharding(mesh, _along(mine, spec))
+            x = (
+                jax.sharding.reshard(x, part)
+                if kind == AxisType.Explicit
+                else jax.lax.with_sharding_constraint(x, part)
+            )
+    return x
+
+
+def _along(kept: set[str], spec: PartitionSpec) -> PartitionSpec:
+    """A spec without the mesh axes that are not kept."""
+    return PartitionSpec(*[tuple(name for name in names_of(entry) if name in kept) or None for entry in spec])
 
 
 def logical_spec(

@@ -180,8 +180,8 @@ class Layout:
     def free(self, loss_fn: Callable[..., Any]) -> Callable[..., Any]:
         """A loss whose model may leave it to the compiler where its activations lie.
 
-        On explicit axes a look-up of words that are spread over devices, or a product of two matrices that are cut along
-        the summed axis, is ambiguous; models that are written for any mesh do not say what they mean there.
+        On explicit axes a look-up of words that are spread over devices, or a product of two matrices that are cut
+        along the summed axis, is ambiguous; models that are written for any mesh do not say what they mean there.
         """
         if AxisType.Explicit not in self.mesh.axis_types:
             return loss_fn

@@ -78,8 +78,8 @@ def start(
     After the start it is JAX that watches: of a process that ends, collectives of the others fail, and one that is
     silent for 100 seconds ends them all.
 
-    >>> print(start())
-    One process alone: no cluster was found.
+    >>> print(start("localhost:9876", processes=1, process_id=0))
+    One process alone: as the arguments say.
     """
     hyper.integer("timeout", timeout, at_least=1)
     chosen, local_devices = _chosen(address, processes, process_id, timeout)

@@ -1,7 +1,8 @@
 """Training with ``jax.pmap``, for programs that are written around it.
 
 A compatibility path: jax maintains ``pmap`` and recommends ``jit`` with a layout, which is ``make_train_step(...,
-layout=Layout("data=-1"))`` here and can do more. The numbers are the same.
+layout=Layout("data=-1"))`` here and can do more. The numbers are the same. Where there are several processes
+(:func:`~jaxlab.sharding.start`), each splits its own part of the batch over its own devices.
 """
 
 from collections.abc import Sequence

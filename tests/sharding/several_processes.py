@@ -48,6 +48,11 @@ def first_state():
     return jaxlab.train.init_run(init, build, {"learning_rate": 0.01}, key=jax.random.key(0), layout=layout())
 
 
+@jax.jit
+def numbers_of(step):
+    return data.batch_indices(jax.random.key(5), step, examples=EXAMPLES, batch_size=BATCH)
+
+
 def batch_at(step, loaded=None):
     """The batch of a step, and into ``loaded`` which examples this process loaded for it."""
 
@@ -56,7 +61,7 @@ def batch_at(step, loaded=None):
             loaded.append(numbers)
         return {name: leaf[numbers] for name, leaf in table().items()}
 
-    return feed(load, data.batch_indices(jax.random.key(5), step, examples=EXAMPLES, batch_size=BATCH), layout())
+    return feed(load, numbers_of(step), layout())
 
 
 def train(folder):
@@ -69,8 +74,8 @@ def train(folder):
         )
         state, records = train(SAVED, state)
     # The batch whole on every process, too.
-    numbers = data.batch_indices(jax.random.key(5), SAVED, examples=EXAMPLES, batch_size=BATCH)
-    state, metrics = step(state, {name: leaf[np.asarray(numbers)] for name, leaf in table().items()})
+    numbers = np.asarray(numbers_of(SAVED))
+    state, metrics = step(state, {name: leaf[numbers] for name, leaf in table().items()})
     state, metrics = step(state, batch_at(SAVED + 1, loaded))
     losses = [record["loss"] for record in records] + [float(metrics["loss"])]
     params = multihost_utils.process_allgather(state.params, tiled=True)

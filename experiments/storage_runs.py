@@ -111,17 +111,17 @@ def even(levels: int, x: Array) -> Array:
     return jnp.where(scale > 0, jnp.round(x / jnp.where(scale > 0, scale, 1)) * scale, 0)
 
 
-def train(task: tasks.Task, steps: int, arm: Arm, keys: jax.Array) -> History:
-    """All seeds of an arm in one program."""
+def train(task: tasks.Task, steps: int, arm: Arm, keys: jax.Array, every: int | None = None) -> History:
+    """All seeds of an arm in one program, evaluated ``every`` so many steps, or before and after the last ones."""
     numbers = {name: np.full(len(keys), value, np.float32) for name, value in numbers_of(task, steps).items()}
-    return run_population(
-        task, arm.build, numbers, keys, steps=steps, eval_every=steps - steps // LATE, test=True, **arm.options
-    )
+    every = steps - steps // LATE if every is None else every
+    return run_population(task, arm.build, numbers, keys, steps=steps, eval_every=every, test=True, **arm.options)
 
 
 def numbers_of(task: tasks.Task, steps: int) -> dict[str, float]:
-    """The task's own hyperparameters, with a tenth of the run for the warm-up."""
-    return dict(task.hyperparams) | {"warmup_steps": steps // 10, "total_steps": steps}
+    """The task's own hyperparameters; where they have a warm-up, it is a tenth of the run."""
+    timing = {"warmup_steps": steps // 10, "total_steps": steps}
+    return dict(task.hyperparams) | {name: value for name, value in timing.items() if name in task.hyperparams}
 
 
 def bytes_of(task: tasks.Task, steps: int, arm: Arm) -> float:

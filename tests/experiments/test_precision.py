@@ -1,6 +1,7 @@
 """The comparison of precisions: what is judged, what is said of the negative controls, what it costs."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -38,7 +39,7 @@ def _page(**differences):
 def test_a_small_run(tmp_path):
     """Sixteen bits, on a line, end close to 32; their parameters and state are kept in 32."""
     precision.run(precision.prepare(dataclasses.replace(SMALL, out=tmp_path / "out")))
-    results = report.load(tmp_path / "out")
+    results: Any = report.load(tmp_path / "out")
     rows = {row[0]: row for row in results["sections"][0]["tables"][0]["rows"]}
     assert list(rows) == ["float32", SCALED]
     assert rows[SCALED][1] == pytest.approx(rows["float32"][1], rel=0.05)

@@ -21,10 +21,11 @@ class LossScale:
     r"""How a loss scale changes: doubled after a while without an overflow, halved by one.
 
     .. math::
-        s' = \begin{cases} \max(s\, d, s_{\min}) & \text{after a gradient that is not finite} \\
+        s' = \begin{cases} \max(s\, d, s_{\min}) & \text{after a step that is not finite} \\
         \min(s\, g, s_{\max}) & \text{after } n \text{ finite ones in a row} \\ s & \text{else} \end{cases}
 
-    The step whose gradient was not finite is left out. Powers of two change no bit of a gradient but its exponent.
+    The step that is not finite, in its gradient or in what came of it, is left out. Powers of two change no bit of a
+    gradient but its exponent.
     ``LossScale(128, growth=1, backoff=1)`` is a constant one.
 
     Attributes:
@@ -74,7 +75,7 @@ class LossScale:
         return LossScaleState(jnp.asarray(self.initial, hyper.arithmetic_dtype()), jnp.zeros((), jnp.int32))
 
     def adjust(self, state: LossScaleState, finite: Bool[Array, ""]) -> LossScaleState:
-        """The state after a step whose gradient was finite or was not."""
+        """The state after a step that was finite or was not."""
         scale, good = state.scale, state.good_steps + 1
         grows = good >= self.interval
         grown = jnp.where(grows, jnp.minimum(scale * self.growth, self.ceiling), scale)

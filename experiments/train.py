@@ -28,7 +28,7 @@ from experiments.train_log import Log, shown
 from jaxlab import report, schedules, tasks, verdict
 from jaxlab.core import hyper
 from jaxlab.optimizers import Recipe, load_about, load_recipe, save_recipe
-from jaxlab.precision import as_policy
+from jaxlab.precision import Policy, as_policy
 from jaxlab.sharding import Layout
 from jaxlab.train import Checkpoints, TrainState, evaluate, init_run, make_run, params_to_evaluate
 from jaxlab.train.data import check_length, count, split_sizes
@@ -58,7 +58,7 @@ class Config:
     seed: int = 0
     """Initial parameters, split and batches follow from it."""
     precision: str | None = None
-    """float32, bfloat16 or float16 compute; by default what the task's data have."""
+    """float32, bfloat16 or float16 compute, or auto: what suits the device; by default what the task's data have."""
     layout: str | None = None
     """Devices as a mesh with axes data and fsdp, such as data=4,fsdp=2 (-1: all that are left); by default one."""
     zero: int | None = None
@@ -81,6 +81,7 @@ class Plan:
     hyperparams: dict[str, float]
     steps: int
     batch_size: int
+    policy: Policy
     layout: Layout | None
     out: Path
 
@@ -101,7 +102,10 @@ def prepare(config: Config) -> Plan:
     )
     hyper.integer("evaluations", config.evaluations, at_least=1)
     hyper.integer("seed", config.seed, at_least=0, at_most=2**32 - 1)
-    as_policy(config.precision)
+    policy = as_policy(config.precision)
+    if config.precision == "auto":
+        # What was chosen is what the run remembers: it goes on in it wherever it is resumed.
+        config = dataclasses.replace(config, precision=policy.compute)
     recipe = dataclasses.replace(
         task.recipe,
         optimizer=config.optimizer or task.recipe.optimizer,
@@ -119,7 +123,7 @@ def prepare(config: Config) -> Plan:
     layout = layout_of(config, batch_size)
     out = config.resume or cli.new_folder(config.out, "train")
     tasks.check(task, jax.random.key(config.seed))
-    return Plan(config, task, recipe, hyperparams, steps, batch_size, layout, out)
+    return Plan(config, task, recipe, hyperparams, steps, batch_size, policy, layout, out)
 
 
 def task_of(config: Config) -> tasks.Task:
@@ -158,6 +162,8 @@ def run(plan: Plan) -> None:
     task, config = plan.task, plan.config
     console.print(f"[bold]{task.name}[/]: {task.description}")
     console.print(f"{plan.recipe.optimizer}, {plan.recipe.schedule}: {shown(plan.hyperparams)}")
+    if config.precision is not None:
+        console.print(f"precision: {plan.policy}")
     if config.resume is None:
         plan.out.mkdir(parents=True, exist_ok=True)
         if config.recipe is not None:
@@ -177,7 +183,7 @@ def run(plan: Plan) -> None:
             steps=steps,
             total_steps=plan.steps,
             validation_fraction=task.validation_fraction,
-            policy=config.precision,
+            policy=plan.policy,
             layout=plan.layout,
         )
     )
@@ -187,7 +193,7 @@ def run(plan: Plan) -> None:
         plan.recipe.build,
         plan.hyperparams,
         key=jax.random.key(config.seed),
-        policy=config.precision,
+        policy=plan.policy,
         layout=plan.layout,
     )
     with Checkpoints(plan.out / "checkpoints") as checkpoints:

@@ -58,7 +58,8 @@ def attended(
 ) -> Float[Array, "batch length heads size"]:
     """What every position gathers: values of those up to it, by the softmax of its query with their keys.
 
-    By ``jax.nn.dot_product_attention``, but for float64: its softmax is float32 whatever comes in.
+    By ``jax.nn.dot_product_attention``, but for float64 and float16: its softmax is float32 whatever comes in, and
+    float16 on a CPU is beyond its older versions.
 
     >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0]])[None, :, None]
     >>> attended(0 * x, x, x)[0, :, 0].tolist()
@@ -66,11 +67,13 @@ def attended(
     """
     dtype = jnp.result_type(query, key, value)  # Where a policy makes an exception of one of the three.
     query, key, value = (x.astype(dtype) for x in (query, key, value))
-    if dtype != jnp.float64:
+    if dtype not in (jnp.float64, jnp.float16):
         return jax.nn.dot_product_attention(query, key, value, is_causal=True)
-    scores = jnp.einsum("bthd,bshd->bhts", query, key) / query.shape[3] ** 0.5
+    full = jnp.promote_types(dtype, jnp.float32)
+    scores = jnp.einsum("bthd,bshd->bhts", query, key, preferred_element_type=full) / query.shape[3] ** 0.5
     earlier = jnp.tril(jnp.ones(scores.shape[2:], bool))
-    return jnp.einsum("bhts,bshd->bthd", jax.nn.softmax(jnp.where(earlier, scores, -jnp.inf), axis=-1), value)
+    weights = jax.nn.softmax(jnp.where(earlier, scores, -jnp.inf), axis=-1)
+    return jnp.einsum("bhts,bshd->bthd", weights.astype(dtype), value)
 
 
 class CausalAttention(nnx.Module):

@@ -8,6 +8,7 @@ import pytest
 from experiments import train
 from jaxlab import report
 from jaxlab.optimizers import Recipe, load_recipe, save_recipe
+from jaxlab.precision import as_policy
 from jaxlab.train import Checkpoints
 
 SMALL = train.Config(task="line", steps=50, evaluations=5)
@@ -113,6 +114,20 @@ def test_bad_input_is_refused_before_anything_is_compiled_or_written(changes, me
     with pytest.raises(ValueError, match=message):
         train.prepare(dataclasses.replace(SMALL, **changes))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_device_chooses_the_precision_and_the_run_remembers_it(tmp_path, monkeypatch, capsys):
+    def interrupted(self, step, metrics):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Log, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(train.prepare(dataclasses.replace(SMALL, precision="auto", out=tmp_path / "run")))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "precision: parameters float32, compute float32, results float32; a CPU gains no speed" in shown
+    plan = train.prepare(train.Config(resume=tmp_path / "run"))
+    assert (plan.config.precision, plan.policy) == ("float32", as_policy("float32"))
 
 
 def test_a_stopped_runs_folder_is_not_trained_into(tmp_path):

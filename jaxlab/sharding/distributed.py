@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -73,7 +74,7 @@ def start(
       ValueError, TypeError: arguments, or variables, that do not fit together; before anything is sent.
       RuntimeError: devices were used before, or the processes were started before.
       TimeoutError: a process did not answer in time; every other one names it.
-      OSError: process 0 cannot listen at the address.
+      OSError: process 0 cannot listen at the address, or this machine does not know itself by name.
 
     After the start it is JAX that watches: of a process that ends, collectives of the others fail, and one that is
     silent for 100 seconds ends them all.
@@ -94,6 +95,8 @@ def start(
         )
     if getattr(jax.config, COLLECTIVES) is None:
         jax.config.update(COLLECTIVES, "gloo")
+    if getattr(jax.config, COLLECTIVES) == "gloo":
+        _check_own_name()
     roll_call.meet(chosen.address, chosen.processes, chosen.process_id, timeout)
     jax.distributed.initialize(
         chosen.address,
@@ -181,6 +184,19 @@ def _cluster() -> type[clusters.ClusterEnv] | None:
     """The cluster that this is, where JAX knows it."""
     kinds = [kind for kind in vars(clusters).values() if isinstance(kind, type) and kind is not clusters.ClusterEnv]
     return next((kind for kind in kinds if not kind.opt_in_only_method and kind.is_env_present()), None)
+
+
+def _check_own_name() -> None:
+    """Refuses a machine whose name has no address, for which gloo has numbers only."""
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"this machine is called {name!r}, and that name has no address: accepted, where CPUs talk by gloo, is a "
+            f"name that /etc/hosts or the network knows ({error.strerror})",
+        ) from error
 
 
 def _checked(found: str, given: dict[str, Any]) -> Processes:

@@ -82,24 +82,28 @@ def _known(said: dict[str, Any], processes: int, present: dict[int, socket.socke
 
 def _answer(address: str, processes: int, process_id: int, timeout: float, deadline: float) -> None:
     """What every other process does: says that it is there, and waits for the result."""
-    host, port = address.rsplit(":", 1)
     while True:
-        try:
-            connection = socket.create_connection((host.strip("[]"), int(port)), timeout=_left(deadline))
-            break
-        except OSError:  # not up yet, or not even known by name
-            if time.monotonic() + _PAUSE >= deadline:
-                raise AbsentError(_absent([0], processes, address, timeout)) from None
-            time.sleep(_PAUSE)
+        told = _ask(address, {"process": process_id, "processes": processes}, timeout, deadline)
+        if told == {"all": "here"}:
+            return
+        if "error" in told:
+            raise (AbsentError if told.get("kind") == "AbsentError" else ValueError)(told["error"])
+        if time.monotonic() + _PAUSE >= deadline:
+            raise AbsentError(_absent([0], processes, address, timeout))
+        time.sleep(_PAUSE)
+
+
+def _ask(address: str, words: dict[str, int], timeout: float, deadline: float) -> dict[str, Any]:
+    """What process 0 says; nothing where it is not up yet, or not even known by name, or was too busy to listen."""
+    host, port = address.rsplit(":", 1)
+    try:
+        connection = socket.create_connection((host.strip("[]"), int(port)), timeout=_left(deadline))
+    except OSError:
+        return {}
     with connection:
-        _send(connection, {"process": process_id, "processes": processes})
+        _send(connection, words)
         # Process 0 may have begun later than this one, and then knows later who is missing.
-        told = _receive(connection, timeout + 5.0)
-    if told == {"all": "here"}:
-        return
-    if "error" in told:
-        raise (AbsentError if told.get("kind") == "AbsentError" else ValueError)(told["error"])
-    raise AbsentError(_absent([0], processes, address, timeout))
+        return _receive(connection, timeout + 5.0)
 
 
 def _listening(address: str) -> socket.socket:

@@ -178,6 +178,18 @@ def test_strangers_and_processes_that_come_again_do_not_matter():
     assert result == [None]
 
 
+def test_a_process_that_is_not_heard_asks_again():
+    port = free_port()
+    result = []
+    with socket.create_server(("localhost", port)) as deaf:
+        thread = threading.Thread(target=lambda: result.extend(gather(1, processes=2, address=f"localhost:{port}")))
+        thread.start()
+        deaf.accept()[0].close()
+    assert gather(0, processes=2, address=f"localhost:{port}") == [None]
+    thread.join(PATIENCE)
+    assert result == [None]
+
+
 def test_a_port_that_is_taken_is_named():
     with socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
         port = server.getsockname()[1]
@@ -211,6 +223,17 @@ def test_a_start_after_devices_were_used_is_refused():
     assert jax.device_count() == 8
     with pytest.raises(RuntimeError, match=r"devices were used before the processes were started"):
         start("localhost:1234", 2, 0)
+
+
+def test_a_machine_without_an_address_of_its_own_is_named(monkeypatch):
+    def nobody(host, port):
+        raise socket.gaierror(socket.EAI_NONAME, f"{host} is not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    with pytest.raises(
+        OSError, match=r"this machine is called '.+', and that name has no address: accepted.*not known"
+    ):
+        distributed._check_own_name()
 
 
 @pytest.fixture

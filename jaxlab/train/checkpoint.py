@@ -82,6 +82,7 @@ class Checkpoints:
         except TypeError as error:
             raise TypeError(f"note: {error}; accepted is JSON data") from None
         folder = self.directory / UNDERWAY / str(step)
+        folder.parent.mkdir(parents=True, exist_ok=True)  # What cannot be written tells so here.
         # Of nothing, orbax writes nothing.
         response = ocp.save_checkpointables_async(str(folder), {"arrays": arrays}, overwrite=True) if arrays else None
         self._saving = step, self._thread.submit(self._finish, response, step, about)

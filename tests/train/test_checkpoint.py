@@ -291,6 +291,9 @@ def test_a_directory_that_is_a_file_or_lies_in_one_is_refused(tmp_path):
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(ValueError, match="is a file; accepted is a folder"):
             Checkpoints(path)
+    (tmp_path / "underway").write_text("")
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(FileExistsError, match="underway"):
+        checkpoints.save(0, fresh())
     with pytest.raises(ValueError, match="keep = 0"):
         Checkpoints(tmp_path, keep=0)
 

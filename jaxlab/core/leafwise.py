@@ -187,14 +187,13 @@ def leafwise(
             layers = placement.lies_with(g, range(depths[i]), layers) if depths[i] else layers
             return _over_layers(one, depths[i])(g, p, layers, others.get(i), decoded[i])
 
-        now, sums = state.shared, None
+        now, gathered = state.shared, []
         if gather is not None:
             for i in present:
                 decoded[i], parts = layer_by_layer(gather, i, now)
-                part = jax.tree.map(lambda x, axes=tuple(range(depths[i])): jnp.sum(x, axes), parts)
-                sums = part if sums is None else jax.tree.map(jnp.add, sums, part)
+                gathered.append(jax.tree.map(lambda x, axes=tuple(range(depths[i])): jnp.sum(x, axes), parts))
         if combine is not None:
-            after = combine(now, sums, t, **asked_for(combine, extra))
+            after = combine(now, _over_leaves(gathered), t, **asked_for(combine, extra))
             now = tree.cast_like(after, now)
 
         directions = list(gradients)
@@ -266,6 +265,11 @@ def _depth(rules: list[tuple[str, int]], name: str, x: Any) -> int:
             'rules such as [("blocks", 1), ("", 0)] tell stacks from other leaves'
         )
     return depth
+
+
+def _over_leaves(gathered: list[PyTree]) -> PyTree | None:
+    """The sums of what all leaves gave."""
+    return jax.tree.map(lambda *parts: tree.over_leaves(parts), *gathered) if gathered else None
 
 
 def _over_layers(function: Callable[..., Any], depth: int) -> Callable[..., Any]:

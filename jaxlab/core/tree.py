@@ -206,7 +206,19 @@ def global_norm(tree: PyTree) -> Float[Array, ""]:
     >>> float(global_norm({"a": jnp.full(1_000_000, 1.0, jnp.bfloat16)}))
     1000.0
     """
-    total = jnp.zeros((), arithmetic_dtype())
-    for leaf in jax.tree.leaves(tree):
-        total += jnp.sum(jnp.square(jnp.asarray(leaf, arithmetic_dtype())))
-    return jnp.sqrt(total)
+    full = arithmetic_dtype()
+    return jnp.sqrt(over_leaves([jnp.sum(jnp.square(jnp.asarray(leaf, full))) for leaf in jax.tree.leaves(tree)]))
+
+
+def over_leaves(numbers: Sequence[Array], by: Callable[..., Array] = jnp.sum) -> Array:
+    """What the leaves give, one number or array each, taken together: a program of its own, run once.
+
+    XLA would simplify it to a chain of additions, and repeat the chain in the program of every leaf that uses the
+    result: code and seconds of compilation that grow with the square of the number of leaves (20 s, so 2, for 300).
+
+    >>> float(over_leaves([jnp.float32(1), jnp.float32(2)]))
+    3.0
+    """
+    if not numbers:
+        return by(jnp.zeros((1,), arithmetic_dtype()), axis=0)
+    return by(jax.lax.optimization_barrier(jnp.stack(numbers)), axis=0)

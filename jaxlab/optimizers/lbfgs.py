@@ -1,7 +1,6 @@
 """L-BFGS: the limited-memory quasi-Newton method (Nocedal, 1980; Liu and Nocedal, 1989)."""
 
 import functools
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -206,16 +205,11 @@ def _by_pair(memory: Vector) -> Vector:
 
 
 def _dot(a: Vector, b: Vector) -> Float[Array, ""]:
-    return _sum([jnp.sum(x * y) for x, y in zip(a, b, strict=True)])
+    return tree.over_leaves([jnp.sum(x * y) for x, y in zip(a, b, strict=True)])
 
 
 def _largest(a: Vector) -> Float[Array, ""]:
-    zero = jnp.zeros((), hyper.arithmetic_dtype())
-    return functools.reduce(jnp.maximum, [jnp.max(jnp.abs(x), initial=0.0) for x in a], zero)
-
-
-def _sum(scalars: Sequence[Array]) -> Float[Array, ""]:
-    return functools.reduce(jnp.add, scalars, jnp.zeros((), hyper.arithmetic_dtype()))
+    return tree.over_leaves([jnp.max(jnp.abs(x), initial=0.0) for x in a], jnp.max)
 
 
 def _plus(a: Vector, factor: Array, b: Vector) -> Vector:

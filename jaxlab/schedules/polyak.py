@@ -65,7 +65,7 @@ def polyak(
 def _inner_product(gradient: PyTree, direction: PyTree) -> Float[Array, ""]:
     """Over the direction's leaves, found by name: of a part of a model it has that part alone."""
     slopes = dict(zip(tree.names(gradient), jax.tree.leaves(gradient), strict=True))
-    total = jnp.zeros((), hyper.arithmetic_dtype())
+    full, products = hyper.arithmetic_dtype(), []
     for name, d in zip(tree.names(direction), jax.tree.leaves(direction), strict=True):
         if name not in slopes:
             raise ValueError(f"grad has no leaf {name!r}, which the direction has; it has {sorted(slopes)}")
@@ -74,5 +74,5 @@ def _inner_product(gradient: PyTree, direction: PyTree) -> Float[Array, ""]:
                 f"grad has shape {jnp.shape(slopes[name])} at leaf {name!r}, the direction {jnp.shape(d)}: "
                 "accepted are equal shapes"
             )
-        total += jnp.sum(jnp.asarray(slopes[name], total.dtype) * d)
-    return total
+        products.append(jnp.sum(jnp.asarray(slopes[name], full) * d))
+    return tree.over_leaves(products)

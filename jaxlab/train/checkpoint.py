@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -166,10 +167,12 @@ class Checkpoints:
         dtype(bfloat16)
         """
         conversions, step = check_conversions(convert), self._chosen(step)
-        wanted, saved = named(like), self._about(step)["form"]
+        wanted, about = named(like), self._about(step)
+        saved = about["form"]
         refused = refusal(differences(saved, form_of(like)), conversions)
         if refused is not None:
             raise ValueError(f"checkpoint {step} in {self.directory} {refused}")
+        self._check(step, about["files"])
         abstract = to_read(saved["leaves"], wanted)
         leftout = {name: ocp.PLACEHOLDER for name, form in saved["leaves"].items() if 0 not in form[0]}
         read = self._read(step, "arrays", {**leftout, **abstract}) if leftout else {}
@@ -200,8 +203,9 @@ class Checkpoints:
         underway = self.directory / UNDERWAY
         folder = underway / str(step)
         folder.mkdir(parents=True, exist_ok=True)
-        sizes = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-        write_atomically(folder / ABOUT, json.dumps({**about, "files": sizes}))
+        found = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = {str(path.relative_to(folder)): [path.stat().st_size, _checksum(path)] for path in found}
+        write_atomically(folder / ABOUT, json.dumps({**about, "files": files}))
         folder.rename(self.directory / str(step))
         for old in self.steps()[: -self.keep]:
             (self.directory / str(old)).rename(underway / f"{old}.old")
@@ -223,17 +227,23 @@ class Checkpoints:
         if not (folder / ABOUT).exists() and (folder / "about").is_dir():
             # Saved before there was a file for it, and a record of types.
             about = self._read(step, "about", None)
-            return {"form": {"leaves": about["form"]}, "note": about["note"]}
+            return {"form": {"leaves": about["form"]}, "note": about["note"], "files": {}}
         try:
             about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-            form, note, files = about["form"], about["note"], about["files"]
+            parts = {name: about[name] for name in ("form", "note", "files")}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self._damaged(step, f"{ABOUT} cannot be read, {error}") from error
-        for name, size in files.items():
+        for name, (size, _) in parts["files"].items():
             found = (folder / name).stat().st_size if (folder / name).is_file() else None
             if found != size:
                 raise self._damaged(step, f"{name} {'is missing' if found is None else f'has {found} of {size} bytes'}")
-        return {"form": form, "note": note}
+        return parts
+
+    def _check(self, step: int, files: Mapping[str, tuple[int, int]]) -> None:
+        """Refuses files in which a bit is not what it was; of several processes each looks at its share."""
+        for name, (_, checksum) in list(files.items())[jax.process_index() :: jax.process_count()]:
+            if _checksum(self.directory / str(step) / name) != checksum:
+                raise self._damaged(step, f"{name} does not hold what was written")
 
     def _read(self, step: int, part: str, abstract: Any) -> Any:
         try:
@@ -250,3 +260,11 @@ class Checkpoints:
             f"checkpoint {step} in {self.directory} is damaged: {what[:500]}; "
             f"accepted is {f'another step, {others}' if others else 'a whole one, and there is no other'}"
         )
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while part := file.read(1 << 22):
+            checksum = zlib.crc32(part, checksum)
+    return checksum

@@ -50,12 +50,12 @@ def completed(read: Mapping[str, Array], saved: Mapping[str, Any], wanted: Mappi
             full[own] = jax.device_put(read[own].astype(wanted[own].dtype), place_of(wanted[own]))
             rest = (read[own] - full[own].astype(read[own].dtype)).astype(wanted[lost].dtype)
             full[lost] = jax.device_put(rest, place_of(wanted[lost]))
-    for name in wanted.keys() & saved.keys() & full.keys():
+    for name in sorted(wanted.keys() & saved.keys() & full.keys()):
         if str(full[name].dtype) == "float16" != saved[name][1] and not bool(jnp.all(jnp.isfinite(full[name]))):
             raise ValueError(
                 f"{name!r} holds what float16 does not, numbers beyond 65504: accepted is {saved[name][1]}"
             )
-    for name in wanted.keys() - full.keys():
+    for name in sorted(wanted.keys() - full.keys()):
         full[name] = _begun(name, wanted[name], full)
     return full
 

@@ -125,10 +125,10 @@ def differences(there: Mapping[str, Any], here: Form) -> list[Difference]:
         if other != own:
             moved = other.partition("(")[1:] == own.partition("(")[1:]
             found.append(Difference(name, other, own, "types" if moved else None))
-    for name in here["leaves"].keys() & there.get("types", {}).keys():
+    for name in sorted(here["leaves"].keys() & there.get("types", {}).keys()):
         blocks.add(name)
         found.append(Difference(name, there["types"][name], _text(here["leaves"][name]), None))
-    for name in there["leaves"].keys() & here["types"].keys():
+    for name in sorted(there["leaves"].keys() & here["types"].keys()):
         blocks.add(name)
         found.append(Difference(name, _text(there["leaves"][name]), here["types"][name], None))
     for name in sorted(there["leaves"].keys() | here["leaves"].keys()):

@@ -152,6 +152,9 @@ def test_checkpoints_without_a_record_of_types_are_read(tmp_path):
         assert_same_bits(checkpoints.restore(fresh()), state)
         checkpoints.save(6, state)
         assert checkpoints.steps() == [5, 6]
+        shutil.rmtree(tmp_path / "5" / "arrays")
+        with pytest.raises(ValueError, match=r"checkpoint 5 in .* is damaged: arrays cannot be read, .*step, \[6\]"):
+            checkpoints.restore(fresh(), 5)
 
 
 def loss_fn(params, batch, key):
@@ -240,8 +243,10 @@ def truncate(path):
     path.write_bytes(path.read_bytes()[:-3])
 
 
-def scramble(path):
-    path.write_bytes(bytes(path.stat().st_size))
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +255,7 @@ def scramble(path):
         (lambda folder: data_file(folder).unlink(), r"arrays/\S+ is missing"),
         (lambda folder: truncate(data_file(folder)), r"arrays/\S+ has \d+ of \d+ bytes"),
         (lambda folder: shutil.rmtree(folder / "2" / "arrays"), r"arrays/\S+ is missing"),
-        (lambda folder: scramble(folder / "2" / "arrays" / "manifest.ocdbt"), "arrays cannot be read"),
+        (lambda folder: flip(data_file(folder)), r"arrays/\S+ does not hold what was written"),
         (lambda folder: truncate(folder / "2" / "about.json"), "about.json cannot be read"),
         (lambda folder: (folder / "2" / "about.json").write_text("[]"), "about.json cannot be read"),
         (lambda folder: (folder / "2" / "about.json").unlink(), "about.json cannot be read"),

@@ -107,7 +107,7 @@ def current_loss_scale(state: PyTree) -> Float[Array, ""]:
         raise ValueError(
             f"state keeps {len(found)} loss scales: accepted is that of one optimizer in jaxlab.precision.loss_scaled"
         )
-    return found[0].scale
+    return jnp.asarray(found[0].scale)  # Flax's nnx.Optimizer keeps it in a box.
 
 
 def loss_scales(state: PyTree) -> list[LossScaleState]:

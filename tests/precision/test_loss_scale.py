@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 from laws.subjects import types
 
 from jaxlab import modifiers, optimizers
@@ -195,6 +196,19 @@ def test_extra_arguments_reach_the_optimizer():
     updates, _ = tx.update(1024 * gradient(x), tx.init(x), x, grad_fn=gradient, unknown=1)
     assert updates.tolist() == [-5.0]
     assert effective_learning_rate(tx.init(x)) == 1.0
+
+
+def test_nnx_trains_with_it():
+    """Whose optimizer keeps its state in boxes."""
+    model = nnx.Linear(2, 1, use_bias=False, kernel_init=nnx.initializers.ones, rngs=nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, loss_scaled(optax.sgd(0.5), LossScale(1024.0)), wrt=nnx.Param)
+    scale = current_loss_scale(optimizer.opt_state)
+    assert isinstance(scale, jax.Array)
+    for gradient in (1024.0, jnp.inf):
+        grads = jax.tree.map(lambda p, g=gradient: jnp.full_like(p, g), nnx.state(model, nnx.Param))
+        optimizer.update(model, grads)
+    np.testing.assert_array_equal(model.kernel[...], 0.5)
+    assert float(current_loss_scale(optimizer.opt_state)) == 512
 
 
 def test_one_loss_has_one_scale():

@@ -55,7 +55,7 @@ class Block(nnx.Module):
     """Attention, then the feed-forward layers, each normalised before and added after.
 
     The stream has the dtype of the embedding, or that of what is added if that is wider: a layer in float32 makes it
-    float32 from there on, which its normalised readers do not see.
+    float32 from there on, so that large sums are kept. What reads it is normalised first, and has its layer's dtype.
 
     Args:
       width, heads, hidden: as in :class:`GPT`, ``hidden`` features in the feed-forward layers.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxlab.losses import cross_entropy
-from jaxlab.models import CNN, GPT, MLP, pure
+from jaxlab.models import CNN, GPT, pure
 from jaxlab.optimizers import Recipe
 from jaxlab.precision import LossScale, Policy, Range, as_policy
 from jaxlab.train import init_state, make_train_step
@@ -89,7 +89,6 @@ def test_a_rule_that_matches_nothing_is_refused_before_anything_is_compiled():
 
 
 MODELS = {
-    "mlp": (lambda rngs: MLP((4, 6, 3), rngs=rngs), (5, 4), "dense_1"),
     "cnn": (lambda rngs: CNN((4, 4, 1), channels=(2,), hidden=4, classes=3, rngs=rngs), (5, 4, 4, 1), "head/dense_1"),
     "gpt": (lambda rngs: GPT(7, width=8, layers=1, heads=2, rngs=rngs), (5, 4), "head|norm"),
 }
@@ -122,7 +121,7 @@ def test_a_float32_policy_changes_no_bit(name):
     assert plain.as_text() == float32.as_text()  # It is the same program.
 
 
-@pytest.mark.parametrize("name", ["cnn", "gpt"])
+@pytest.mark.parametrize("name", MODELS)
 def test_a_mixed_policy_keeps_every_dtype_step_after_step(name):
     loss, params, batch, exception = problem(name)
     policy = Policy("float32", "float16", "float32", LossScale(), exceptions=[(exception, "float32")], saturate=True)

@@ -196,7 +196,7 @@ class Page:
 
 def _short(label: str) -> str:
     """An arm's name as a chart has room for it."""
-    return label.replace("bfloat16 parameters", "bf16 params")
+    return label.replace("bfloat16 parameters", "bf16 par.")
 
 
 def _finite(value: float | np.floating) -> float | None:

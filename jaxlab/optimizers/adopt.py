@@ -79,8 +79,10 @@ def scale_by_adopt(
         if power is not None:
             bound = (t - 1) ** power
             normed = jnp.clip(normed, -bound, bound)
-        m = jnp.where(t == 1, 0, average(slots.m, normed, b1))
-        v = jnp.where(t == 1, leaf.g**2, average(slots.v, leaf.g**2, b2))
+        # The first gradient is but the first mean square: no decay of it, and nothing of it in the mean.
+        first = t == 1
+        m = average(slots.m, jnp.where(first, 0, normed), jnp.where(first, 1, b1))
+        v = average(slots.v, leaf.g**2, jnp.where(first, 0, b2))
         return m, Moments(m, v)
 
     return leafwise(update, slots=slots, store=state_dtype)

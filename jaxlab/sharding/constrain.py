@@ -1,5 +1,6 @@
 """Where activations lie, by the logical names of their axes."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,3 +99,14 @@ def logical_spec(
 def constrain_tree(values: PyTree[Array], shardings: PyTree[Any]) -> PyTree[Array]:
     """Every array of a tree, laid out as its partner says; inside a compiled program or outside."""
     return jax.tree.map(placement.put, values, shardings)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def hold(x: Array, sharding: NamedSharding) -> Array:
+    """An array laid out so, while its tangents and cotangents may lie elsewhere: a constraint holds for both."""
+    return placement.put(x, sharding)
+
+
+@hold.defjvp
+def _hold_jvp(sharding: NamedSharding, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return hold(primals[0], sharding), tangents[0]

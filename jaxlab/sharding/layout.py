@@ -12,7 +12,7 @@ from jaxtyping import Array, PyTree
 
 from jaxlab.core import hyper, tree
 from jaxlab.sharding import zero as zero_stages
-from jaxlab.sharding.constrain import LOGICAL, constrain_tree, logical_spec
+from jaxlab.sharding.constrain import LOGICAL, constrain_tree, hold, logical_spec
 from jaxlab.sharding.mesh import make_mesh
 from jaxlab.sharding.rules import Rules, specs_of
 
@@ -33,6 +33,9 @@ class Layout:
     2       and of the gradient, also while it is accumulated    the same, once for each micro-batch
     3       and of the parameters, gathered where they are used  gathered forward and backward, scattered: 3 P
     ======  ===================================================  ==================================================
+
+    In lower precision half of that is sent. Under automatic axes a CPU sums the gradients everywhere and keeps a slice,
+    where a TPU scatters them.
 
     Args:
       mesh: a text (see :func:`~jaxlab.sharding.make_mesh`) or a mesh of one's own.
@@ -175,7 +178,18 @@ class Layout:
 
     def gather(self, params: PyTree[Array]) -> PyTree[Array]:
         """Parameters as a model computes with them: whole along the axes over which ZeRO shares them."""
-        return params if self.zero < 3 else constrain_tree(params, self.shardings(params, stage=4))
+        if self.zero < 3:
+            return params
+        # Said twice, before and after: else a compiler gathers sooner, and keeps what it gathered.
+        shares = jax.tree.map(hold, params, self.shardings(params))
+        return constrain_tree(shares, self.shardings(params, stage=4))
+
+    def gathering_again(self, loss: Callable[[PyTree[Array]], Any]) -> Callable[[PyTree[Array]], Any]:
+        """A loss whose backward pass gathers the parameters again, where stage 3 shares them.
+
+        Kept from the forward pass on, all of them would be whole on every device in between.
+        """
+        return loss if self.zero < 3 else jax.checkpoint(loss, policy=_not_moved)
 
     def free(self, loss_fn: Callable[..., Any]) -> Callable[..., Any]:
         """A loss whose model may leave it to the compiler where its activations lie.
@@ -194,6 +208,13 @@ class Layout:
     def share_batch(self, batch: PyTree[Array]) -> PyTree[Array]:
         """The batch, inside a step."""
         return constrain_tree(batch, self.batch_shardings(batch))
+
+
+def _not_moved(primitive: Any, *_: Any, **parameters: Any) -> bool:
+    """What the forward pass keeps for the backward pass: all but what lies elsewhere than it did."""
+    inner = parameters.get("call_jaxpr")
+    names = {primitive.name} if inner is None else {equation.primitive.name for equation in inner.eqns}
+    return not names <= {"sharding_constraint", "reshard"}
 
 
 def _shared_axes(mesh: Mesh, stage: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -66,7 +66,8 @@ class Objective:
         results, model_state = self._mean(one)
         loss, metrics, grads = across.mean(results, self.axis_name)
         model_state = across.agreed(model_state, self.axis_name)
-        return loss, metrics, model_state, self._shared(grads, stage=1)
+        # Said twice, as it is summed and as it is kept: else a compiler scatters at stage 1 each micro-batch's part.
+        return loss, metrics, model_state, self._shared(self._shared(grads, stage=2), stage=1)
 
     def value(self, params: PyTree[Array]) -> Float[Array, ""]:
         """The loss at other parameters: line searches."""
@@ -194,8 +195,12 @@ class Objective:
         self, params: PyTree, model_state: PyTree, batch: PyTree, key: Array
     ) -> tuple[Array, tuple[Metrics, PyTree]]:
         loss_fn = self.loss_fn if self.layout is None else self.layout.free(self.loss_fn)
-        result = loss_fn(self._weights(params), model_state, self.policy.cast_batch(batch), key)
-        loss, (metrics, after) = _unpack(result)
+
+        def gathered(params: PyTree) -> Any:
+            return _unpack(loss_fn(self._weights(params), model_state, self.policy.cast_batch(batch), key))
+
+        of = gathered if self.layout is None else self.layout.gathering_again(gathered)
+        loss, (metrics, after) = of(params)
         # The carried state keeps its dtypes, whatever the compute dtype made of it.
         return self.policy.cast_output(loss), (self.policy.cast_output(metrics), tree.cast_like(after, model_state))
 

@@ -74,7 +74,8 @@ def scale_by_adabelief(
     ) -> tuple[Array, MeanAndSurprise[Array]]:
         m = average(slots.m, leaf.g, b1)
         surprise = b1 * (leaf.g - slots.m)  # g - m, which would cancel where m comes near g.
-        s = average(slots.s, surprise**2, b2) + eps
+        # In this order: with eps added last, XLA on a CPU computes the sum anew for the direction.
+        s = b2 * slots.s + ((1 - b2) * surprise**2 + eps)
         return debias(m, b1, t) / (jnp.sqrt(debias(s, b2, t)) + eps), MeanAndSurprise(m, s)
 
     return leafwise(update, slots=slots, store=state_dtype)

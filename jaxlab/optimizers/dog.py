@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jaxlab.core import hyper, storage
 from jaxlab.core.chain import chain
 from jaxlab.core.leafwise import LayerAxes, Leaf, leafwise
-from jaxlab.core.moments import bounded
+from jaxlab.core.moments import bounded, bounded_square
 from jaxlab.optimizers import spaces
 from jaxlab.optimizers.info import OptimizerInfo
 from jaxlab.optimizers.parameter_free import point
@@ -83,7 +83,7 @@ def scale_by_dog(
     eps = hyper.number("eps", eps, "(0, inf)")
 
     def measure(leaf: Leaf, start: Array) -> tuple[Array, Array, Array]:
-        return _square(start), _square(point(leaf) - start), _square(bounded(leaf.g))
+        return _square(start), _square(point(leaf) - start), jnp.sum(bounded_square(leaf.g))
 
     def further(reach: Reach[Array] | OwnReach[Array], sums: tuple[Array, Array, Array]) -> Reach[Array]:
         size, covered, squares = sums

@@ -105,6 +105,10 @@ def put(x: Array, sharding: NamedSharding) -> Array:
     """An array laid out so, inside a compiled program or outside, on automatic and explicit axes alike."""
     if not hyper.is_traced(x):
         return jax.device_put(x, sharding)
+    # Within jax.sharding.auto_axes the axes of an explicit mesh are automatic.
+    here = jax.sharding.get_abstract_mesh()
+    if here.axis_names == sharding.mesh.axis_names:
+        sharding = NamedSharding(here, sharding.spec)
     if AxisType.Explicit in sharding.mesh.axis_types:
         return jax.sharding.reshard(x, sharding)
     return jax.lax.with_sharding_constraint(x, sharding)

@@ -8,7 +8,7 @@ import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
-from jaxlab.core import placement
+from jaxlab.core import hyper, placement
 from jaxlab.sharding.rules import Entry, devices_of, names_of
 
 LOGICAL: Mapping[str, Entry] = {
@@ -25,10 +25,10 @@ LOGICAL: Mapping[str, Entry] = {
 def constrain(x: Array, *names: str | None, logical: Mapping[str, Entry] = LOGICAL) -> Array:
     """The array, laid out over the mesh that is set, one logical name (or None: whole) for each axis.
 
-    The identity where no mesh is set, or one with a single device; so models call it wherever a layout matters, and
-    run as they are on one core. On automatic axes it guides the compiler, on explicit ones it moves the array; where
-    a mesh has both, each axis is treated as what it is. An axis of size 1, such as the batch of a single example,
-    is whole.
+    The identity where no mesh is set, or one with a single device, and outside of compiled programs; so models call it
+    wherever a layout matters, and run as they are on one core. On automatic axes it guides the compiler, on explicit
+    ones it moves the array; where a mesh has both, each axis is treated as what it is. An axis of size 1, such as the
+    batch of a single example, is whole.
 
     Args:
       x: of any shape.
@@ -48,7 +48,7 @@ def constrain(x: Array, *names: str | None, logical: Mapping[str, Entry] = LOGIC
         if name is not None and name not in logical:
             raise ValueError(f"constrain: axis name {name!r} is unknown; accepted are {', '.join(logical)} and None")
     mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or mesh.size == 1 or AxisType.Manual in mesh.axis_types:
+    if not hyper.is_traced(x) or mesh.empty or mesh.size == 1 or AxisType.Manual in mesh.axis_types:
         return x
     names = tuple(None if size == 1 else name for name, size in zip(names, x.shape, strict=False))
     spec = logical_spec(names, x.shape, dict(mesh.shape), logical, what="constrain: an array")
@@ -90,7 +90,7 @@ def logical_spec(
         if shape[axis] % devices_of(mine, axes):
             raise ValueError(
                 f"{what} of shape {shape}: axis {axis} ({name}) is not divided by mesh axis {'*'.join(mine)} of size "
-                f"{devices_of(mine, axes)}"
+                f"{devices_of(mine, axes)}; accepted are multiples of it"
             )
         entries.append(None if not mine else mine[0] if len(mine) == 1 else mine)
     return PartitionSpec(*entries)

@@ -13,8 +13,8 @@ from jaxtyping import Array, PyTree
 from jaxlab.core import hyper, tree
 from jaxlab.sharding import zero as zero_stages
 from jaxlab.sharding.constrain import LOGICAL, constrain_tree, hold, logical_spec
-from jaxlab.sharding.mesh import make_mesh
-from jaxlab.sharding.rules import Rules, specs_of
+from jaxlab.sharding.mesh import AXES, make_mesh
+from jaxlab.sharding.rules import Rules, names_of, specs_of
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -47,8 +47,8 @@ class Layout:
 
     Raises:
       TypeError, ValueError: of :func:`~jaxlab.sharding.make_mesh`; another stage than 0 to 3, or one above 0 on a mesh
-        without ``data`` and ``fsdp``; an unknown logical name; rules of another form. Rules that do not fit the
-        parameters are refused when these are known.
+        without ``data`` and ``fsdp``; an unknown logical name; rules of another form; a mesh axis of another name that
+        no rule uses. Rules that do not fit the parameters are refused when these are known.
 
     Reference: Rajbhandari et al., ZeRO, https://arxiv.org/abs/1910.02054, section 5.
 
@@ -79,14 +79,22 @@ class Layout:
             raise ValueError(f"zero = {zero!r}: accepted are 0, 1, 2, 3")
         if zero and not {"data", "fsdp"} & set(mesh.shape):
             raise ValueError(f"zero = {zero}: accepted on a mesh with axis data or fsdp; this one has {_shown(mesh)}")
+        if not isinstance(batch, tuple | list):
+            raise TypeError(f"batch = {batch!r}: accepted is a tuple of names, such as ('batch', 'sequence')")
         for name in batch:
             if name is not None:
                 hyper.one_of("batch", name, LOGICAL)
         hyper.integer("min_size", min_size, at_least=0)
+        specs_of({}, rules, dict(mesh.shape))
+        named = {name for _, entries in rules for entry in entries for name in names_of(entry)}
+        if idle := [name for name in mesh.shape if name not in AXES and name not in named]:
+            raise ValueError(
+                f"mesh axis {idle[0]!r} of {_shown(mesh)} cuts nothing: accepted are {', '.join(AXES)}, and axes that "
+                "rules name"
+            )
         values = {"mesh": mesh, "rules": tuple(rules), "zero": zero, "batch": tuple(batch), "min_size": min_size}
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        specs_of({}, self.rules, self.axes)
 
     @property
     def axes(self) -> dict[str, int]:
@@ -139,15 +147,15 @@ class Layout:
             state = jax.eval_shape(init, abstract)
         return jax.tree.map(lambda leaf: NamedSharding(self.mesh, _spec(leaf)), state)
 
-    def batch_shardings(self, batch: PyTree[Any]) -> PyTree[NamedSharding]:
-        """Where a batch lies.
+    def batch_shardings(self, batch: PyTree[Any], what: str = "batch leaf") -> PyTree[NamedSharding]:
+        """Where a batch lies; errors call its leaves what they are.
 
         Raises:
           ValueError: an axis that the mesh does not divide; the leaf is named.
         """
         leaves, treedef = jax.tree.flatten(batch)
         specs = [
-            logical_spec(self.batch, tuple(leaf.shape), self.axes, what=f"batch leaf {name or 'of one array'!r}")
+            logical_spec(self.batch, tuple(leaf.shape), self.axes, what=f"{what} {name!r}" if name else what)
             for name, leaf in zip(tree.names(batch), leaves, strict=True)
         ]
         return treedef.unflatten([NamedSharding(self.mesh, spec) for spec in specs])
@@ -190,16 +198,6 @@ class Layout:
         Kept from the forward pass on, all of them would be whole on every device in between.
         """
         return loss if self.zero < 3 else jax.checkpoint(loss, policy=_not_moved)
-
-    def free(self, loss_fn: Callable[..., Any]) -> Callable[..., Any]:
-        """A loss whose model may leave it to the compiler where its activations lie.
-
-        On explicit axes a look-up of words that are spread over devices, or a product of two matrices that are cut
-        along the summed axis, is ambiguous; models that are written for any mesh do not say what they mean there.
-        """
-        if AxisType.Explicit not in self.mesh.axis_types:
-            return loss_fn
-        return jax.sharding.auto_axes(loss_fn, out_sharding=PartitionSpec())
 
     def share(self, values: PyTree[Array], *, stage: int) -> PyTree[Array]:
         """Something like the parameters, inside a step, each device with the share that it keeps at that stage."""

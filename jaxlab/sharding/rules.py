@@ -45,7 +45,7 @@ def specs_of(shapes: Mapping[str, tuple[int, ...]], rules: Rules, axes: Mapping[
     for number, (pattern, entries) in enumerate(rules):
         mine = [name for name in shapes if re.search(pattern, name)]
         if shapes and not mine:
-            raise ValueError(f"rule {pattern!r} matches no parameter; the parameters are {', '.join(shapes)}")
+            raise ValueError(f"rule {pattern!r} matches no parameter; the parameters are {_some(shapes)}")
         open_names = [name for name in mine if name not in found]
         if mine and not open_names and any(found[name] != PartitionSpec(*entries) for name in mine):
             first = next(earlier for earlier, _ in rules[:number] if re.search(earlier, mine[0]))
@@ -74,7 +74,8 @@ def _entries(pattern: str, entries: Any, axes: Mapping[str, int]) -> tuple[Entry
         raise TypeError(f"rules: {entries!r} for {pattern!r}: accepted are {ACCEPTED}")
     kept: list[Entry] = []
     for entry in entries:
-        if not (entry is None or isinstance(entry, str) or all(isinstance(name, str) for name in entry)):
+        names = (entry,) if entry is None or isinstance(entry, str) else entry
+        if not isinstance(names, list | tuple) or not all(name is None or isinstance(name, str) for name in names):
             raise TypeError(f"rules: {entries!r} for {pattern!r}: accepted are {ACCEPTED}")
         for name in names_of(entry):
             if name not in axes and name not in AXES:
@@ -90,6 +91,12 @@ def _entries(pattern: str, entries: Any, axes: Mapping[str, int]) -> tuple[Entry
     return tuple(kept)
 
 
+def _some(shapes: Mapping[str, tuple[int, ...]], shown: int = 20) -> str:
+    """Names with shapes; a deep model has hundreds."""
+    told = [f"{name} {shape}" for name, shape in list(shapes.items())[:shown]]
+    return ", ".join(told) + (f" and {len(shapes) - shown} more" if len(shapes) > shown else "")
+
+
 def _fitting(
     name: str, shape: tuple[int, ...], pattern: str, entries: tuple[Entry, ...], axes: Mapping[str, int]
 ) -> PartitionSpec:
@@ -101,6 +108,6 @@ def _fitting(
         if size % devices_of(entry, axes):
             raise ValueError(
                 f"rule {pattern!r}: axis {axis} of {name!r}, shape {shape}, is not divided by mesh axis "
-                f"{'*'.join(names_of(entry))} of size {devices_of(entry, axes)}"
+                f"{'*'.join(names_of(entry))} of size {devices_of(entry, axes)}; accepted are multiples of it"
             )
     return PartitionSpec(*entries)

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import PyTree
 
+from jaxlab.core import tree
 from jaxlab.sharding.layout import Layout
 
 
@@ -38,22 +40,40 @@ class LaidOut:
             return self._for(state).lower(state, inputs)
 
     def _for(self, state: Any) -> Any:
-        kind = jax.tree.structure(state)
-        if kind not in self._compiled:
-            places = jax.tree.map(self._place, state)
-            self._compiled[kind] = jax.jit(
-                self.function, donate_argnums=0, out_shardings=(places, self.layout.everywhere)
+        leaves, treedef = jax.tree.flatten(state)
+        places = tuple(getattr(leaf, "sharding", None) for leaf in leaves)
+        if (treedef, places) not in self._compiled:
+            specs = [self._spec(name, place) for name, place in zip(tree.names(state), places, strict=True)]
+            self._compiled[treedef, places] = jax.jit(
+                self._automatic(treedef.unflatten(specs)),
+                donate_argnums=0,
+                out_shardings=(treedef.unflatten(places), self.layout.everywhere),
             )
-        return self._compiled[kind]
+        return self._compiled[treedef, places]
 
-    def _place(self, leaf: Any) -> Any:
-        sharding = getattr(leaf, "sharding", None)
-        if not isinstance(sharding, jax.sharding.NamedSharding) or sharding.mesh != self.layout.mesh:
+    def _automatic(self, specs: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
+        """The function, inside of which all mesh axes are automatic.
+
+        Few models and optimizers say what explicit axes want to know: how words are looked up that are spread over
+        devices, where the product of two matrices lies that are both cut along the axis that is summed.
+        """
+        if AxisType.Explicit not in self.layout.mesh.axis_types:
+            return self.function
+        free: Any = jax.sharding.auto_axes(self.function, out_sharding=(specs, PartitionSpec()))
+        return free
+
+    def _spec(self, name: str, place: Any) -> PartitionSpec:
+        if not isinstance(place, jax.sharding.NamedSharding):
             raise ValueError(
-                f"the state lies on {sharding}, not on the layout's mesh, {self.layout.axes}: accepted is a state from "
-                "init_state(..., layout=layout)"
+                f"state {name!r} lies on {place}, not on the layout's mesh, {self.layout.axes}: accepted is a state "
+                "from init_state or init_run with this layout"
             )
-        return sharding
+        if place.mesh != self.layout.mesh:
+            raise ValueError(
+                f"state {name!r} lies on another mesh, {dict(place.mesh.shape)}, than the layout's, "
+                f"{self.layout.axes}: accepted is a state from init_state or init_run with this layout"
+            )
+        return place.spec
 
 
 def create(make: Callable[..., Any], places_of: Callable[[Any], Any], layout: Layout, *inputs: Any) -> Any:

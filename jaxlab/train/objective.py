@@ -194,10 +194,8 @@ class Objective:
     def _loss(
         self, params: PyTree, model_state: PyTree, batch: PyTree, key: Array
     ) -> tuple[Array, tuple[Metrics, PyTree]]:
-        loss_fn = self.loss_fn if self.layout is None else self.layout.free(self.loss_fn)
-
         def gathered(params: PyTree) -> Any:
-            return _unpack(loss_fn(self._weights(params), model_state, self.policy.cast_batch(batch), key))
+            return _unpack(self.loss_fn(self._weights(params), model_state, self.policy.cast_batch(batch), key))
 
         of = gathered if self.layout is None else self.layout.gathering_again(gathered)
         loss, (metrics, after) = of(params)
@@ -239,6 +237,8 @@ class Objective:
             return (jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, result), model_state), None
 
         first = jax.tree.map(lambda leaf: leaf[0], micro_batches)
+        if self.layout is not None:
+            self.layout.batch_shardings(first, what=f"accumulate = {self.accumulate}: micro-batch leaf")
         shapes = jax.eval_shape(one, model_state, first, key)[0]
         # Sums in full precision: a bfloat16 sum of many micro-batches would stop growing.
         zeros = across.own(jax.tree.map(placement.zeros, shapes), self.axis_name)

@@ -77,7 +77,7 @@ def every_combination():
                     yield pytest.param(name, optimizer, layout, marks=marks)
 
 
-@pytest.mark.parametrize(("name", "optimizer", "layout"), every_combination())
+@pytest.mark.parametrize(("name", "optimizer", "layout"), [*every_combination()])
 def test_eight_devices_equal_one(name, optimizer, layout):
     mesh, zero, *expected = LAYOUTS[layout]
     assert_one_device_is_eight(name, optimizer, problem(name).layout(mesh, zero), expected)

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.sharding import NamedSharding
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from jaxlab.core import hyper, tree
@@ -230,4 +232,15 @@ def set_hyperparams(state: TrainState, build: Build, hyperparams: PyTree) -> Tra
     if here != there:
         raise ValueError(f"hyperparams = {here}: accepted is the structure of the state's, {there}")
     build(hyperparams)
-    return state._replace(hyperparams=hyper.canonical(hyperparams))
+    numbers = jax.tree.map(_in_place_of, state.hyperparams, hyper.canonical(hyperparams))
+    return state._replace(hyperparams=numbers)
+
+
+def _in_place_of(old: Array, new: Array) -> Array:
+    """A number on the devices of a layout, if that is where the one lies that it replaces."""
+    place = getattr(old, "sharding", None)
+    if not isinstance(place, NamedSharding):
+        return new
+    # Not by device_put, with which several processes would wait for each other, to compare what they have.
+    host = np.asarray(new)
+    return jax.make_array_from_callback(host.shape, place, lambda index: host[index])

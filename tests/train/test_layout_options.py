@@ -9,7 +9,7 @@ from train.problems import RECIPES, assert_equal_trees, mean_square, problem, sh
 
 import jaxlab
 from jaxlab.precision import Policy
-from jaxlab.train import init_run, init_state, make_run, make_train_step
+from jaxlab.train import init_run, init_state, make_run, make_train_step, set_hyperparams
 
 KEY = jax.random.key(1)
 ADAM, RATES = RECIPES["adam"]
@@ -167,6 +167,23 @@ def test_a_run_begins_in_its_layout_with_the_parameters_of_one_device(kind):
     for leaf, place in zip(jax.tree.leaves(found.opt_state), jax.tree.leaves(places), strict=True):
         assert leaf.sharding.is_equivalent_to(place, leaf.ndim)
         assert not leaf.ndim or shares(leaf) == 8
+
+
+def test_a_rate_changed_in_a_state_that_is_laid_out_takes_effect_without_compiling():
+    one, traced = problem("mlp"), []
+
+    def loss(*arguments):
+        traced.append(1)
+        return one.loss(*arguments)
+
+    layout = one.layout("data=8", 1, "auto")
+    step = make_train_step(loss, ADAM, layout=layout)
+    state, _ = step(init_state(one.params(), ADAM, RATES, key=KEY, layout=layout), one.batch)
+    before = len(traced)
+    state, metrics = step(set_hyperparams(state, ADAM, {"learning_rate": 0.25}), one.batch)
+    assert metrics["learning_rate"] == 0.25
+    assert state.hyperparams["learning_rate"].sharding == layout.everywhere
+    assert len(traced) == before > 0
 
 
 FOREIGN = {

@@ -1,5 +1,6 @@
 """Runs of several processes: how they find each other, and which examples each of them loads."""
 
+import importlib
 import os
 import re
 import socket
@@ -8,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax._src import clusters, xla_bridge  # public names for neither: what cluster this is, whether devices are known
 from jax.sharding import NamedSharding
 from jaxtyping import Array, ArrayLike, PyTree
 
@@ -88,7 +88,7 @@ def start(
         return chosen
     if jax.distributed.is_initialized():
         raise RuntimeError("the processes were started before: accepted is one start, at the program's beginning")
-    if xla_bridge.backends_are_initialized():
+    if _private("xla_bridge").backends_are_initialized():
         raise RuntimeError(
             "devices were used before the processes were started: accepted is start() at the program's beginning, "
             "before jax.devices() and any array"
@@ -169,7 +169,8 @@ def _chosen(address: str | None, processes: int | None, process_id: int | None, 
     values = [os.environ.get(name) for name in ENVIRONMENT]
     if values[1] is not None or values[2] is not None:
         return _checked("environment", dict(zip(ENVIRONMENT, map(_as_number, values), strict=True))), None
-    cluster = _cluster()
+    clusters = _private("clusters")
+    cluster = _present(clusters)
     if cluster is None and values[0] is None:
         return Processes("nothing", None, 1, 0), None
     if cluster is None:
@@ -180,7 +181,15 @@ def _chosen(address: str | None, processes: int | None, process_id: int | None, 
     return _checked(cluster.name, dict(zip(given, found, strict=True))), local_devices
 
 
-def _cluster() -> type[clusters.ClusterEnv] | None:
+def _private(name: str) -> Any:
+    """A module for which JAX has no public name: which cluster this is, whether devices were used.
+
+    Looked up when it is needed: where JAX moves it, :func:`start` alone fails, and says what it misses.
+    """
+    return importlib.import_module(f"jax._src.{name}")
+
+
+def _present(clusters: Any) -> Any:
     """The cluster that this is, where JAX knows it."""
     kinds = [kind for kind in vars(clusters).values() if isinstance(kind, type) and kind is not clusters.ClusterEnv]
     return next((kind for kind in kinds if not kind.opt_in_only_method and kind.is_env_present()), None)

@@ -19,18 +19,18 @@ def when(layout: Layout) -> str:
     if "sequence" in axes:
         return "sequences so long that one's activations fill a device"
     if axes == {"tensor"}:
-        return "weights alone do not fit one device, or there are fewer examples than devices; along the fastest links"
+        return "single layers do not fit one device, or there are fewer examples than devices; along the fastest links"
     if "tensor" in axes and layout.zero == 3:
         return "very large models on many devices: tensor along the fastest links, fsdp next, data between hosts"
     if "tensor" in axes:
-        return "weights alone do not fit one device, and the batch is large; tensor along the fastest links"
+        return "single layers do not fit one device, and the batch is large; tensor along the fastest links"
     if layout.zero == 3 and "data" in axes and "fsdp" in axes:
         return "as stage 3, where links between hosts are slow: data between them, fsdp inside"
     return {
         0: "everything fits each device: the simplest",
         1: "parameters and gradients fit each device, optimizer state need not: the first choice",
         2: "as stage 1, where gradients that are summed over micro-batches do not fit, too",
-        3: "parameters, gradients and state together do not fit each device, weights alone do",
+        3: "parameters and gradients do not fit each device, single layers do",
     }[layout.zero]
 
 
@@ -68,7 +68,7 @@ def choice(several: list[Found]) -> list[str]:
     base = next(one for one in plain if one.layout.zero == min(other.layout.zero for other in plain))
     each = {one.text: f"{one.figures.kept_each:.1f} with {one.text}" for one in (base, first, second)}
     return [
-        f"Take {first.text} while parameters and gradients fit one device, {second.text} when weights alone do.",
+        f"Take {first.text} while parameters and gradients fit one device, {second.text} when they do not.",
         f"Besides activations a step needs, in bytes a parameter on each device: {', '.join(each.values())}.",
     ]
 
@@ -82,7 +82,7 @@ def elsewhere(several: list[Found]) -> list[str]:
     for one in several:
         names = {name for name, size in one.layout.axes.items() if size > 1}
         if names in ({"tensor"}, {"sequence"}):
-            what = "weights" if names == {"tensor"} else "sequences"
+            what = "layers" if names == {"tensor"} else "sequences"
             times = one.figures.least / base.figures.least
             words.append(f"{one.text}, for {what} that do not fit one device, has to send {times:.1f} times as much")
     return [f"With this batch {' and '.join(words)} as {base.text}."] if words else []

@@ -5,8 +5,8 @@ half of that. For each parameter, over the devices that see different examples o
 
 - stage 0: the gradient is summed;
 - stages 1 and 2: the gradient is scattered, the parameter gathered;
-- stage 3: the parameter is gathered, the gradient scattered. Gathered weights may be kept for the backward pass; where
-  they are not, they are gathered again.
+- stage 3: the parameter is gathered twice, for the forward and for the backward pass, since kept from the one to the
+  other all weights would be whole on every device; the gradient is scattered.
 
 Where ZeRO shares among some of these devices only, the shares are summed among the others. Besides, activations:
 :class:`~experiments.parallel_models.Subject` counts them.
@@ -41,7 +41,7 @@ def least_sent(subject: Subject, layout: Layout, policy: Policy) -> float:
         size, part = (math.prod(at.shard_shape(leaf.shape)) for at in (own, share))
         among = size // part
         sent += computed * (scattered(size, among) + 2 * scattered(part, apart // among))
-        sent += scattered(size, among) * (computed if layout.zero == 3 else kept)
+        sent += scattered(size, among) * (2 * computed if layout.zero == 3 else kept)
     sent += computed * 2 * scattered(subject.summed / apart, axes["tensor"])
     return sent + computed * scattered(subject.gathered / (examples * axes["tensor"]), axes["sequence"])
 

@@ -36,6 +36,11 @@ def is_virtual(devices: Any) -> bool:
     return devices.size > 1 and devices.flat[0].platform == "cpu"
 
 
+def on_cpu(found: Mapping[str, Found]) -> bool:
+    """Whether XLA for CPUs has compiled the steps."""
+    return next(iter(found.values())).layout.mesh.devices.flat[0].platform == "cpu"
+
+
 def devices_in_words(layouts: Mapping[str, Layout]) -> str:
     """The devices, and what they really are."""
     devices = max((layout.mesh.devices for layout in layouts.values()), key=lambda devices: devices.size)
@@ -128,9 +133,8 @@ def which(found: Mapping[str, Found], subject: Subject, config: Any) -> dict[str
         rows.append([text, when(one.layout), f"{between:.1f}", f"{one.figures.kept_each:.1f}", *largest])
     words = (
         f"Bytes that each device needs for a parameter of the model: between steps, for parameters and the state of "
-        f"{config.optimizer}, and in a step, for gradients, too, and for weights that are gathered or cast before the "
-        "model computes with them; and how many parameters so fill a device. Activations of its share of the batch "
-        "come on top."
+        f"{config.optimizer}, and in a step, for gradients, too; and how many parameters so fill a device. On top come "
+        "activations of its share of the batch, and at stage 3 the layers that are gathered just then."
     )
     named = (
         "data=4,tensor=2 zero=1 is read: a mesh of 4 times 2 devices, where axis data cuts the batch and axis tensor "
@@ -172,26 +176,28 @@ def memory(found: Mapping[str, Found]) -> dict[str, Any]:
         rows[-1].append(round(one.figures.peak / MB, 3))
     words = (
         "Parameters, optimizer state and the batch are what the step is given. Temporaries are what the compiled step "
-        "needs besides: activations kept for the backward pass, gradients, weights in use. The latter two are counted "
-        "as if all were there at a time, each where the layout has it: gradients as they are added up, weights as the "
-        "model computes with them (gathered at stage 3, cast in mixed precision). As they are part of the temporaries, "
-        "all is the sum without them."
+        "needs besides: activations kept for the backward pass, weights that stage 3 gathers, gradients. The last are "
+        "counted as if all were there at a time, each where the layout has it when it is added up; as they are part of "
+        "the temporaries, all is the sum without them."
+    )
+    cpu = (
+        "XLA for CPUs gathers all weights for the backward pass at a time, and sums a whole gradient before it keeps a "
+        "share; a TPU's compiler goes layer by layer. So stages 2 and 3 need less there than here."
     )
     several = {text: one for text, one in found.items() if one.layout.mesh.size > 1} or found
     parts: dict[str, list[float]] = {kind: [] for kind in (*OF_THE_MODEL, "other temporaries")}
     for one in several.values():
-        held, left = one.figures.memory, one.figures.memory["temporaries"]
+        held = one.figures.memory
         for kind in OF_THE_MODEL:
-            inside = kind in ("gradients", "weights in use")
-            parts[kind].append((min(held[kind], left) if inside else held[kind]) / MB)
-            left -= min(held[kind], left) if inside else 0
-        parts["other temporaries"].append(left / MB)
+            parts[kind].append((min(held[kind], held["temporaries"]) if kind == "gradients" else held[kind]) / MB)
+        parts["other temporaries"].append(max(0.0, held["temporaries"] - held["gradients"]) / MB)
     alone = [f"{text}, with all of the batch, needs {one.figures.peak / MB:.3g} MB." for text, one in found.items()]
     caption = " ".join(["Without the batch.", *(alone[:1] if len(several) < len(found) else [])])
-    parts = {kind: sizes for kind, sizes in parts.items() if any(sizes)}
     chart = bars("memory", "Memory of each device", caption, several, parts)
     columns = ["layout", *next(iter(found.values())).figures.memory, "all"]
-    return section("Memory", [words], [table("MB on each device", columns, rows)], [chart])
+    return section(
+        "Memory", [words, cpu] if on_cpu(found) else [words], [table("MB on each device", columns, rows)], [chart]
+    )
 
 
 def sending(found: Mapping[str, Found]) -> dict[str, Any]:
@@ -210,13 +216,12 @@ def sending(found: Mapping[str, Found]) -> dict[str, Any]:
     words = (
         "Read from the compiled step: what each device sends in one step. The least is what the layout has to send, "
         "whatever the compiler does. With data and ZeRO it grows with the parameters: a gradient is summed, or it is "
-        "scattered and the parameter gathered. With tensor and sequence it grows with the tokens of a batch."
+        "scattered and the parameter gathered, twice at stage 3. With tensor and sequence it grows with a batch's tokens."
     )
     cpu = (
         "XLA for CPUs sums a gradient whole and keeps a share, which is twice a scatter: GPUs and TPUs scatter. So "
         "stages 1 to 3, and the backward pass of sequence, send more here than they would there."
     )
-    virtual = next(iter(found.values())).layout.mesh.devices.flat[0].platform == "cpu"
     parts: dict[str, list[float]] = {
         kind: [sum(each.sent for each in one.figures.sent if each.kind == kind) / MB for one in several.values()]
         for kind in kinds
@@ -226,7 +231,7 @@ def sending(found: Mapping[str, Found]) -> dict[str, Any]:
     mark = {"name": "least possible", "x": least, "y": list(range(len(least))), "kind": "points"}
     chart["series"].append(mark)
     columns = ["layout", "MB", "at least", "times the least", "what: how often, kind, along which axes, MB"]
-    texts = [words, cpu] if virtual else [words]
+    texts = [words, cpu] if on_cpu(found) else [words]
     return section("What devices send", texts, [table("Collectives of a step", columns, rows)], [chart])
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
@@ -25,7 +24,7 @@ from jaxlab.train.state import Build, TrainState
 
 TOLERANCE = 1e-9
 """Of every parameter, and of loss and gradient norm over their size. A step with Adam moves a parameter by 1e-3."""
-OF_THE_MODEL = ("parameters", "optimizer state", "gradients", "weights in use")
+OF_THE_MODEL = ("parameters", "optimizer state", "gradients")
 HYPERPARAMS = {"learning_rate": 1e-3}
 
 
@@ -54,8 +53,7 @@ class Figures:
 
     Attributes:
       size: parameters of the model.
-      memory: bytes by kind: parameters, optimizer state, gradients, weights in use, batch, temporaries (gradients and
-        weights in use among them).
+      memory: bytes by kind: parameters, optimizer state, gradients, batch, temporaries (gradients among them).
       sent: collectives of the compiled step.
       least: bytes that this layout cannot but send.
       seconds: that compiling took.
@@ -71,7 +69,7 @@ class Figures:
 
     @property
     def kept(self) -> float:
-        """Bytes that grow with the model alone."""
+        """Bytes that grow with the model alone, those of single layers apart."""
         return sum(self.memory[kind] for kind in OF_THE_MODEL)
 
     @property
@@ -178,7 +176,7 @@ def measure(subject: Subject, layout: Layout, training: Training, params: PyTree
 
     return Figures(
         size=sum(leaf.size for leaf in jax.tree.leaves(params)),
-        memory=memory_of(start, layout, training.policy),
+        memory=memory_of(start, layout),
         sent=collectives(start.compiled, layout.mesh),
         least=least_sent(subject, layout, training.policy),
         seconds=start.seconds,
@@ -186,30 +184,20 @@ def measure(subject: Subject, layout: Layout, training: Training, params: PyTree
     )
 
 
-def memory_of(start: Start, layout: Layout, policy: Policy) -> dict[str, float]:
-    """Bytes on each device, by kind. Gradients and weights in use are counted as if all were there at a time.
-
-    Weights are in use, besides the parameters, where they are gathered for a step or computed with in another dtype.
-    """
+def memory_of(start: Start, layout: Layout) -> dict[str, float]:
+    """Bytes on each device, by kind. Gradients are counted as if all were there at a time, as they are added up."""
     params, rest = start.state.params, start.state._replace(params=())
+    shared = layout.shardings(params, stage=2)
+    numbers = jax.tree.map(lambda p, at: math.prod(at.shard_shape(p.shape)), params, shared)
     analysis = start.compiled.memory_analysis()
     assert analysis is not None
-    computed = jnp.dtype(policy.compute or "float32").itemsize
-    apart = layout.zero == 3 or policy.compute not in (None, policy.param)
     return {
         "parameters": on_device(params),
         "optimizer state": on_device(rest),
-        "gradients": 4.0 * numbers_at(params, layout, stage=2),
-        "weights in use": float(computed * numbers_at(params, layout, stage=4)) if apart else 0.0,
+        "gradients": 4.0 * sum(jax.tree.leaves(numbers)),
         "batch": on_device(start.batch),
         "temporaries": float(analysis.temp_size_in_bytes),
     }
-
-
-def numbers_at(params: PyTree, layout: Layout, *, stage: int) -> int:
-    """How many of the parameters' numbers a device has at a stage."""
-    places = layout.shardings(params, stage=stage)
-    return sum(jax.tree.leaves(jax.tree.map(lambda p, at: math.prod(at.shard_shape(p.shape)), params, places)))
 
 
 def on_device(values: PyTree) -> float:

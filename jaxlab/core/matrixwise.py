@@ -149,6 +149,9 @@ def matrixwise(
                 return update(Matrix(g, p, seed, t, clock), slots)
 
             direction, values = jax.vmap(one)(g, p, placement.spread(seeds, mesh), decoded)
+            # Here a device ends the matrices that it began: what follows is cut along their sides, and a compiler that
+            # cut so from the start would gather in every iteration.
+            direction = placement.spread(direction, mesh)
             if direction.shape != g.shape:
                 raise ValueError(f"matrices {stack.key}: direction {direction.shape[1:]} for a gradient {g.shape[1:]}")
             values = rebuild(before, [stack.where_present(cut, *pair) for pair in zip(values, decoded, strict=True)])

@@ -129,7 +129,8 @@ class Layout:
         """Where an optimizer's state lies: where the axes of the parameters that it follows lie.
 
         JAX itself finds out: on explicit mesh axes layouts are part of an array's type, and ``init`` is traced there,
-        without a computation. So it holds for any optimizer and any way of storing state.
+        without a computation. So it holds for any optimizer and any way of storing state. What ZeRO would share and
+        follows no parameter, such as a stack of fewer matrices than devices, is cut as a parameter of its shape.
 
         Args:
           init: the optimizer's.
@@ -145,7 +146,15 @@ class Layout:
         abstract = jax.tree.map(typed, params, self.shardings(params, stage=1))
         with jax.sharding.use_abstract_mesh(mesh):
             state = jax.eval_shape(init, abstract)
-        return jax.tree.map(lambda leaf: NamedSharding(self.mesh, _spec(leaf)), state)
+        among = _shared_axes(self.mesh, 1)[0] if self.zero else ()
+
+        def further(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+            spec = _spec(leaf)
+            used = {name for entry in spec for name in names_of(entry)}
+            left = tuple(name for name in among if name not in used)
+            return NamedSharding(self.mesh, zero_stages.cut(leaf.shape, spec, left, self.axes, self.min_size))
+
+        return jax.tree.map(further, state)
 
     def batch_shardings(self, batch: PyTree[Any], what: str = "batch leaf") -> PyTree[NamedSharding]:
         """Where a batch lies; errors call its leaves what they are.

@@ -35,13 +35,13 @@ def least_sent(subject: Subject, layout: Layout, policy: Policy) -> float:
     examples = axes["data"] * axes["fsdp"]
     apart = examples * axes["sequence"]
     params = subject.parameters
-    whole, shares = (layout.shardings(params, stage=stage) for stage in (4, 1))
+    stages = [jax.tree.leaves(layout.shardings(params, stage=stage)) for stage in (4, 3, 1)]
     sent = 0.0
-    for leaf, own, share in zip(*map(jax.tree.leaves, (params, whole, shares)), strict=True):
-        size, part = (math.prod(at.shard_shape(leaf.shape)) for at in (own, share))
-        among = size // part
-        sent += computed * (scattered(size, among) + 2 * scattered(part, apart // among))
-        sent += scattered(size, among) * (2 * computed if layout.zero == 3 else kept)
+    for leaf, *places in zip(jax.tree.leaves(params), *stages, strict=True):
+        used, held, updated = (math.prod(at.shard_shape(leaf.shape)) for at in places)
+        among = used // updated
+        gradient = scattered(used, among) + 2 * scattered(updated, apart // among)
+        sent += computed * (gradient + 2 * (used - held)) + kept * (held - updated)
     sent += computed * 2 * scattered(subject.summed / apart, axes["tensor"])
     return sent + computed * scattered(subject.gathered / (examples * axes["tensor"]), axes["sequence"])
 

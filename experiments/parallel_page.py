@@ -215,8 +215,8 @@ def sending(found: Mapping[str, Found]) -> dict[str, Any]:
     kinds = sorted({each.kind for one in several.values() for each in one.figures.sent if each.sent > 0})
     words = (
         "Read from the compiled step: what each device sends in one step. The least is what the layout has to send, "
-        "whatever the compiler does. With data and ZeRO it grows with the parameters: a gradient is summed, or it is "
-        "scattered and the parameter gathered, twice at stage 3. With tensor and sequence it grows with a batch's tokens."
+        "whatever the compiler does. With data and ZeRO it grows with the parameters: a gradient is summed, or "
+        "scattered and the parameter gathered, twice at stage 3. With tensor and sequence it grows with a batch."
     )
     cpu = (
         "XLA for CPUs sums a gradient whole and keeps a share, which is twice a scatter: GPUs and TPUs scatter. So "

@@ -108,6 +108,8 @@ def test_the_least_is_the_sum_over_parameters_and_activations():
     assert least("data=8") == pytest.approx(2 * 2 * 7 / 8 * numbers)
     assert least("data=8", zero=1) == pytest.approx((2 + 4) * 7 / 8 * numbers)
     assert least("fsdp=8") == pytest.approx((2 + 2 + 2) * 7 / 8 * numbers)
+    # Gathered twice among four, what eight have updated once among two.
+    assert least("data=2,fsdp=4") == pytest.approx((2 * 7 / 8 + 2 * 2 * 3 / 4 + 4 / 8) * numbers)
     # What leaves two pairs of layers and the gradient of what enters the second, for 64 examples.
     activations = 64 * (512 + 16 + 512)
     assert least("tensor=8", rules=MLP.model.tensor_rules()) == pytest.approx(2 * 2 * 7 / 8 * activations)

@@ -4,11 +4,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 from jaxlab.core.noise_scale import NoiseScale, noise_scale, noise_scale_of_two
+from jaxlab.train.apply import apply_updates
 from jaxlab.train.evaluate import evaluate, params_to_evaluate
 from jaxlab.train.loop import fit
 from jaxlab.train.run import abstract_state, init_run, make_run
 from jaxlab.train.state import Ema, TrainState, init_state, set_hyperparams
-from jaxlab.train.step import apply_updates, make_train_step, step_fn
+from jaxlab.train.step import make_train_step, step_fn
 
 if TYPE_CHECKING:
     from jaxlab.train.checkpoint import Checkpoints

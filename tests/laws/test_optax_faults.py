@@ -19,7 +19,7 @@ from laws.optax_faults import ONE, bfloat16, float16, is_nan, steps
 from jaxlab import losses, modifiers, optimizers, schedules
 from jaxlab.core import hyper, storage, tree
 from jaxlab.train import init_state, make_train_step
-from jaxlab.train.step import apply_updates
+from jaxlab.train.apply import apply_updates
 
 NAMES = optimizers.names()
 DECAYING = [

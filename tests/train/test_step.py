@@ -9,7 +9,7 @@ import pytest
 import jaxlab
 from jaxlab.precision import Policy
 from jaxlab.train import init_state, make_train_step
-from jaxlab.train.step import apply_compensated
+from jaxlab.train.apply import apply_compensated
 
 KEY = jax.random.key(0)
 BF16 = jnp.dtype(jnp.bfloat16)

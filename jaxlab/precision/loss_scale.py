@@ -37,6 +37,7 @@ class LossScale:
       ceiling: :math:`s_{\max}`.
 
     Raises:
+      TypeError: what is no number.
       ValueError: a number out of its range, or an initial scale outside floor and ceiling.
 
     State: two scalars.
@@ -58,12 +59,12 @@ class LossScale:
     ceiling: float = 2.0**24
 
     def __post_init__(self) -> None:
-        hyper.number("loss_scale.growth", self.growth, "[1, inf)")
-        hyper.number("loss_scale.backoff", self.backoff, "(0, 1]")
-        hyper.integer("loss_scale.interval", self.interval, at_least=1)
-        hyper.number("loss_scale.floor", self.floor, "(0, inf)")
-        hyper.number("loss_scale.initial", self.initial, "(0, inf)")
-        hyper.number("loss_scale.ceiling", self.ceiling, "(0, inf)")
+        ranges = {"growth": "[1, inf)", "backoff": "(0, 1]"}
+        for name in ("growth", "backoff", "floor", "initial", "ceiling"):
+            value = getattr(self, name)
+            hyper.number(f"loss_scale.{name}", value, ranges.get(name, "(0, inf)"))
+            object.__setattr__(self, name, float(value))  # Of an array there is no hash.
+        hyper.integer("loss_scale.interval", self.interval, at_least=1, at_most=2**31 - 1)
         if not self.floor <= self.initial <= self.ceiling:
             raise ValueError(
                 f"loss_scale.initial = {self.initial}: accepted is between floor = {self.floor} and ceiling = "

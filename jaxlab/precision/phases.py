@@ -44,7 +44,7 @@ class Phases:
         accepted = 'a policy by the step from which it holds, such as {0: "bfloat16", 900: "float32"}'
         if not isinstance(policies, Mapping):
             raise TypeError(f"policies = {policies!r}: accepted is {accepted}")
-        starts = sorted(hyper.integer("policies", start, at_least=0) for start in policies)
+        starts = sorted(hyper.integer("policies: a step", start, at_least=0) for start in policies)
         if not starts or starts[0] != 0:
             raise ValueError(f"policies begin at steps {starts}: accepted is {accepted}, the first from step 0")
         chosen = [as_policy(policies[start]) for start in starts]

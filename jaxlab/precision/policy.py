@@ -46,7 +46,7 @@ class Policy:
     Raises:
       ValueError: a dtype other than float32, bfloat16, float16; an exception that is no regular expression or, as
         soon as parameters are cast, matches none of them.
-      TypeError: exceptions of another form.
+      TypeError: exceptions of another form, a loss scale that is no :class:`LossScale`.
 
     >>> policy = Policy(param="float32", compute="bfloat16", exceptions=[("norm|head", "float32")])
     >>> params = {"dense/kernel": jnp.ones(2), "norm/scale": jnp.ones(2), "head/kernel": jnp.ones(2)}
@@ -67,6 +67,10 @@ class Policy:
             dtype = getattr(self, name)
             if dtype is not None:
                 hyper.one_of(f"policy.{name}", dtype, DTYPES)
+        if self.loss_scale is not None and not isinstance(self.loss_scale, LossScale):
+            raise TypeError(
+                f"policy.loss_scale = {self.loss_scale!r}: accepted is a jaxlab.precision.LossScale, or None"
+            )
         hyper.flag("policy.saturate", self.saturate)
         rules = tree.check_rules("policy.exceptions", self.exceptions, "(regular expression, dtype) rules")
         for pattern, dtype in rules:
@@ -140,6 +144,7 @@ class Policy:
           headroom: how many times larger than found activations are still to fit: other batches have other ranges.
 
         Raises:
+          TypeError: ``found`` is something else.
           ValueError: an exception of this policy that matches none of the names found; a headroom below 1.
 
         >>> from jaxlab.precision import Range
@@ -147,6 +152,8 @@ class Policy:
         (('^a$', 'float32'),)
         """
         hyper.number("headroom", headroom, "[1, inf)")
+        if not isinstance(found, Mapping) or not all(isinstance(of, Range) for of in found.values()):
+            raise TypeError(f"found = {found!r}: accepted is what jaxlab.precision.ranges returns")
         beyond = [
             (f"^{re.escape(name)}$", "float32")
             for name, dtype in self.compute_dtypes(list(found)).items()

@@ -94,6 +94,7 @@ def ranges(
       What was found, by the parameter's name: for :meth:`Policy.raised <jaxlab.precision.Policy.raised>`.
 
     Raises:
+      TypeError: a loss that is no function.
       ValueError: another dtype.
 
     >>> loss = lambda params, x, key: (jnp.sum(jnp.tanh(x @ params["w"]) + params["b"]), {})
@@ -102,6 +103,8 @@ def ranges(
     (200000.0, 2.0)
     """
     hyper.one_of("dtype", dtype, ("bfloat16", "float16"))
+    if not callable(loss_fn):
+        raise TypeError(f"loss_fn = {loss_fn!r}: accepted is a function (params, *inputs), as a training step takes it")
     # What rounds to zero: at most half of the smallest number.
     vanishing = float(jnp.finfo(dtype).smallest_subnormal) / 2
     names = tree.names(params)

@@ -70,6 +70,7 @@ def test_a_constant_scale():
         ({"backoff": 2.0}, "loss_scale.backoff = 2"),
         ({"backoff": 0.0}, "loss_scale.backoff = 0"),
         ({"interval": 0}, "loss_scale.interval = 0"),
+        ({"interval": 2**31}, "at most 2147483647"),
         ({"floor": 0.0}, "loss_scale.floor = 0"),
         ({"ceiling": float("inf")}, "loss_scale.ceiling = inf"),
         ({"initial": float("nan")}, "loss_scale.initial = nan"),
@@ -79,6 +80,11 @@ def test_a_constant_scale():
 def test_numbers_out_of_range_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         LossScale(**change)
+
+
+def test_an_array_is_a_number():
+    scale = LossScale(jnp.float32(8.0), ceiling=np.float32(64.0))
+    assert (scale, hash(scale)) == (LossScale(8.0, ceiling=64.0), hash(LossScale(8.0, ceiling=64.0)))
 
 
 def test_it_takes_an_optimizer_and_a_loss_scale():

@@ -110,7 +110,7 @@ def test_phases_and_a_layout(alone):
         ([(0, "float32")], TypeError, "accepted is a policy by the step from which it holds"),
         ({}, ValueError, "the first from step 0"),
         ({5: "float32"}, ValueError, r"policies begin at steps \[5\]"),
-        ({0: "float32", 1.5: "float16"}, TypeError, "policies = 1.5: accepted is a whole number"),
+        ({0: "float32", 1.5: "float16"}, TypeError, "policies: a step = 1.5: accepted is a whole number"),
         ({0: "float32", 1: "flaot16"}, ValueError, "did you mean 'float16'"),
         ({0: "float32", 1: Policy(compute="float16")}, ValueError, "accepted is one dtype for all"),
         ({0: "float16", 1: Policy("float32", "float16", None, LossScale(2.0))}, ValueError, "accepted is one for all"),

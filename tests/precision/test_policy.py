@@ -70,6 +70,8 @@ def test_equal_policies_have_one_hash_and_say_what_they_are():
         (lambda: as_policy("autom"), ValueError, "did you mean 'auto'"),
         (lambda: as_policy(jnp.bfloat16), TypeError, "accepted here are None, a Policy and the names auto"),
         (lambda: Policy().raised({"w": Range(1.0, 1.0, 0.0)}, headroom=0.5), ValueError, "headroom = 0.5"),
+        (lambda: Policy().raised({"w": 7e4}), TypeError, "accepted is what jaxlab.precision.ranges returns"),
+        (lambda: Policy(loss_scale=1024.0), TypeError, "policy.loss_scale = 1024.0: accepted is a jaxlab.precision"),
     ],
 )
 def test_bad_arguments_are_named(make, error, message):

@@ -37,3 +37,9 @@ def test_a_wider_range_is_a_plain_cast():
     x = jnp.asarray([6e4, -1e-7, jnp.inf], jnp.float16)
     np.testing.assert_array_equal(saturating_cast(x, "bfloat16"), x.astype(jnp.bfloat16))
     np.testing.assert_array_equal(saturating_cast(x, "float32"), x.astype(jnp.float32))
+
+
+def test_numbers_of_the_host_are_cast_and_other_dtypes_refused():
+    assert saturating_cast([1e6, 2], "float16").tolist() == [65504, 2]
+    with pytest.raises(TypeError, match="dtype = 'int8': accepted is a floating dtype"):
+        saturating_cast(jnp.ones(2), "int8")

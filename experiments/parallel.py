@@ -13,7 +13,7 @@ that each device needs, for parameters, gradients, optimizer state and what the 
 devices send each other, read from the compiled step, beside the least that the layout has to send; the time of a
 step, all layouts in turn, round by round.
 
-Writes results.json, report.html and the plots. It took 3 minutes on two CPU cores.
+Writes results.json, report.html and the plots. It takes 2 minutes of processor time on two CPU cores.
 """
 
 import dataclasses

@@ -216,7 +216,8 @@ def sending(found: Mapping[str, Found]) -> dict[str, Any]:
     words = (
         "Read from the compiled step: what each device sends in one step. The least is what the layout has to send, "
         "whatever the compiler does. With data and ZeRO it grows with the parameters: a gradient is summed, or "
-        "scattered and the parameter gathered, twice at stage 3. With tensor and sequence it grows with a batch."
+        "scattered and the parameter gathered, twice at stage 3. With tensor and sequence it grows with a batch. "
+        "What optimizers of whole matrices, such as Muon, send to have them is not part of it."
     )
     cpu = (
         "XLA for CPUs sums a gradient whole and keeps a share, which is twice a scatter: GPUs and TPUs scatter. So "

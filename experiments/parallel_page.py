@@ -47,8 +47,8 @@ def devices_in_words(layouts: Mapping[str, Layout]) -> str:
     if not is_virtual(devices):
         return count_of(layouts)
     return (
-        f"{count_of(layouts)}: this processor's {os.cpu_count()} cores stand for all of them, so memory, bytes and "
-        "equality are those of real devices, and time is not"
+        f"{count_of(layouts)} are this processor's {os.cpu_count()} cores: equality and what each keeps are as on real "
+        "devices, temporaries and collectives are those of XLA for CPUs, and time says little"
     )
 
 

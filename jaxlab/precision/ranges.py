@@ -139,7 +139,7 @@ def _evaluate(
         name = equation.primitive.name
         if name in CALLS:
             inner = next(equation.params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in equation.params)
-            body, closed_over = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
+            body, closed_over = _opened(inner)
             results, counted = _evaluate(body, closed_over, taken, vanishing)
         elif name == "scan":
             results, counted = _scan(equation, taken, vanishing)
@@ -151,6 +151,11 @@ def _evaluate(
         tallies = _merged(tallies, counted)
         values.update(zip(equation.outvars, results, strict=True))
     return [read(variable) for variable in jaxpr.outvars], tallies
+
+
+def _opened(program: Any) -> tuple[Jaxpr, Sequence[Any]]:
+    """A nested program and the constants that are closed over, if it is closed."""
+    return getattr(program, "jaxpr", program), getattr(program, "consts", ())
 
 
 def _operation(taken: Sequence[Value], arrays: Sequence[Any], vanishing: float) -> tuple[list[Value], Tallies]:
@@ -166,14 +171,14 @@ def _operation(taken: Sequence[Value], arrays: Sequence[Any], vanishing: float) 
 def _scan(equation: JaxprEqn, taken: Sequence[Value], vanishing: float) -> tuple[list[Value], Tallies]:
     """A loop, its body followed."""
     options = equation.params
-    body = options["jaxpr"]
-    rows_from = options["num_consts"] + options["num_carry"]
-    fixed, carry, rows = taken[: options["num_consts"]], taken[options["num_consts"] : rows_from], taken[rows_from:]
+    body, closed_over = _opened(options["jaxpr"])
+    carried_on, rows_from = _whole(equation.outvars, body.outvars), _whole(equation.invars, body.invars)
+    fixed, carry, rows = taken[: rows_from - carried_on], taken[rows_from - carried_on : rows_from], taken[rows_from:]
     made: list[Value] = []
 
     def one(carried: list[Any], row: list[Any]) -> tuple[list[Any], tuple[list[Any], Tallies]]:
         inputs = [*fixed, *map(_like, carried, carry), *map(_like, row, rows)]
-        made[:], tallies = _evaluate(body.jaxpr, body.consts, inputs, vanishing)
+        made[:], tallies = _evaluate(body, closed_over, inputs, vanishing)
         arrays = [value.array for value in made]
         return arrays[: len(carry)], (arrays[len(carry) :], tallies)
 
@@ -190,6 +195,14 @@ def _scan(equation: JaxprEqn, taken: Sequence[Value], vanishing: float) -> tuple
     last, (outputs, tallies) = looped()
     results = [*map(_like, last, carry), *map(_like, outputs, made[len(carry) :])]
     return results, {name: _over_rounds(of) for name, of in tallies.items()}
+
+
+def _whole(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    """How many values a loop takes, or gives, as they are: what is stacked has an axis less in its body.
+
+    The operation's own counts have other names from one version of JAX to the next.
+    """
+    return sum(one.aval.ndim == other.aval.ndim for one, other in zip(outside, inside, strict=True))
 
 
 def _either(before: Value, after: Value) -> Value:

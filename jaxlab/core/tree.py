@@ -101,6 +101,19 @@ def check_rules(name: str, rules: Any, accepted: str) -> Rules[Any]:
     return tuple((pattern, value) for pattern, value in rules)
 
 
+def check_shapes(what: str, given: PyTree, like: PyTree) -> None:
+    """Refuses a tree of another structure or with leaves of other shapes, which elsewhere might be broadcast.
+
+    Raises:
+      ValueError: it begins with ``what``.
+
+    >>> check_shapes("a state of", {"mean": jnp.ones(3)}, {"mean": jnp.zeros(3)})
+    """
+    here, there = (jax.tree.map(jnp.shape, one) for one in (given, like))
+    if jax.tree.structure(given) != jax.tree.structure(like) or here != there:
+        raise ValueError(f"{what} shapes {here}: accepted are {there}")
+
+
 def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)

@@ -2,7 +2,7 @@
 
 import bisect
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -88,6 +88,16 @@ def first_policy(precision: Precision) -> Policy:
     return precision.policies[0] if isinstance(precision, Phases) else as_policy(precision)
 
 
+def check_exceptions(precision: Precision, names: Sequence[str]) -> None:
+    """Refuses what would be refused when a later phase begins.
+
+    Raises:
+      ValueError: an exception of one of the policies that matches none of the parameters' names.
+    """
+    for policy in precision.policies if isinstance(precision, Phases) else (as_policy(precision),):
+        policy.compute_dtypes(names)
+
+
 def one_policy(precision: Precision) -> Policy:
     """The policy of a step that is the same all the time.
 
@@ -134,6 +144,8 @@ class Phased:
         return state, every[0] if len(every) == 1 else jax.tree.map(lambda *found: jnp.concatenate(found), *every)
 
     def _step_of(self, state: Any) -> int:
+        if not hasattr(state, "step"):
+            raise TypeError(f"state is a {type(state).__name__}: accepted is what init_state and init_run return")
         if hyper.is_traced(state.step):
             raise TypeError(f"state.step = {state.step}: accepted with Phases is a call outside of traced functions")
         last, step = self._last

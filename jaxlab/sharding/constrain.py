@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
@@ -36,16 +37,18 @@ def constrain(x: Array, *names: str | None, logical: Mapping[str, Entry] = LOGIC
       logical: mesh axes by logical name.
 
     Raises:
-      ValueError: an unknown name, more names than axes, an axis whose size the mesh axes do not divide.
+      ValueError: an unknown name, more names than axes, an axis whose size the mesh axes do not divide, two axes that
+        one mesh axis would cut.
 
-    >>> import jax.numpy as jnp
     >>> constrain(jnp.ones((8, 3)), "batch", "features").shape
     (8, 3)
     """
-    if len(names) > x.ndim:
-        raise ValueError(f"constrain: {len(names)} names {names} for shape {x.shape}: accepted are at most as many")
+    if len(names) > jnp.ndim(x):
+        raise ValueError(
+            f"constrain: {len(names)} names {names} for shape {jnp.shape(x)}: accepted are at most as many"
+        )
     for name in names:
-        if name is not None and name not in logical:
+        if name is not None and (not isinstance(name, str) or name not in logical):
             raise ValueError(f"constrain: axis name {name!r} is unknown; accepted are {', '.join(logical)} and None")
     mesh = jax.sharding.get_abstract_mesh()
     if not hyper.is_traced(x) or mesh.empty or mesh.size == 1 or AxisType.Manual in mesh.axis_types:
@@ -79,7 +82,8 @@ def logical_spec(
     """The spec of an array whose axes have logical names.
 
     Raises:
-      ValueError: an axis whose size the mesh axes do not divide; the message begins with ``what``.
+      ValueError: an axis whose size the mesh axes do not divide, or two that one mesh axis would cut; the message
+        begins with ``what``.
 
     >>> tuple(logical_spec(("batch", None), (8, 3), {"data": 4}))
     ('data', None)
@@ -91,6 +95,10 @@ def logical_spec(
             raise ValueError(
                 f"{what} of shape {shape}: axis {axis} ({name}) is not divided by mesh axis {'*'.join(mine)} of size "
                 f"{devices_of(mine, axes)}; accepted are multiples of it"
+            )
+        if twice := [mesh_axis for mesh_axis in mine for entry in entries if mesh_axis in names_of(entry)]:
+            raise ValueError(
+                f"{what} of shape {shape}: mesh axis {twice[0]!r} cuts two axes of {names}; accepted is one"
             )
         entries.append(None if not mine else mine[0] if len(mine) == 1 else mine)
     return PartitionSpec(*entries)

@@ -15,7 +15,7 @@ from jaxtyping import Array, ArrayLike, PyTree
 from jaxlab.core import hyper, tree
 from jaxlab.sharding import roll_call
 from jaxlab.sharding.constrain import logical_spec
-from jaxlab.sharding.layout import Layout
+from jaxlab.sharding.layout import Layout, check_layout
 
 ENVIRONMENT = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 """Variables that say what the arguments of :func:`start` do, in their order."""
@@ -131,6 +131,7 @@ def feed(load: Callable[[np.ndarray], PyTree[ArrayLike]], indices: ArrayLike, la
     >>> batch["x"].tolist()[:3], tuple(batch["x"].sharding.spec)
     ([100.0, 121.0, 144.0], ('data',))
     """
+    check_layout(layout)
     numbers = np.asarray(indices)
     if numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer):
         raise ValueError(

@@ -75,7 +75,7 @@ class Layout:
         mesh = mesh if isinstance(mesh, Mesh) else make_mesh(mesh)
         if zero is None:
             zero = 3 if mesh.shape.get("fsdp", 1) > 1 else 0
-        if zero not in zero_stages.STAGES or isinstance(zero, bool):
+        if isinstance(zero, bool) or not isinstance(zero, int | np.integer) or zero not in zero_stages.STAGES:
             raise ValueError(f"zero = {zero!r}: accepted are 0, 1, 2, 3")
         if zero and not {"data", "fsdp"} & set(mesh.shape):
             raise ValueError(f"zero = {zero}: accepted on a mesh with axis data or fsdp; this one has {_shown(mesh)}")
@@ -92,7 +92,11 @@ class Layout:
                 f"mesh axis {idle[0]!r} of {_shown(mesh)} cuts nothing: accepted are {', '.join(AXES)}, and axes that "
                 "rules name"
             )
-        values = {"mesh": mesh, "rules": tuple(rules), "zero": zero, "batch": tuple(batch), "min_size": min_size}
+        if AxisType.Manual in mesh.axis_types:
+            raise ValueError(f"mesh = {mesh}: accepted are axis types Auto and Explicit")
+        # Tuples throughout, so that a layout has a hash.
+        rules = tuple((pattern, tuple(tuple(e) if isinstance(e, list) else e for e in of)) for pattern, of in rules)
+        values = {"mesh": mesh, "rules": rules, "zero": int(zero), "batch": tuple(batch), "min_size": min_size}
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -119,7 +123,7 @@ class Layout:
         """
         leaves, treedef = jax.tree.flatten(params)
         names = tree.names(params)
-        shapes = {name: tuple(leaf.shape) for name, leaf in zip(names, leaves, strict=True)}
+        shapes = {name: np.shape(leaf) for name, leaf in zip(names, leaves, strict=True)}
         specs = specs_of(shapes, self.rules, self.axes)
         among, kept = _shared_axes(self.mesh, stage) if self.zero >= stage else ((), ())
         cut = [zero_stages.cut(shapes[name], specs[name], among, self.axes, self.min_size, kept) for name in names]
@@ -164,7 +168,7 @@ class Layout:
         """
         leaves, treedef = jax.tree.flatten(batch)
         specs = [
-            logical_spec(self.batch, tuple(leaf.shape), self.axes, what=f"{what} {name!r}" if name else what)
+            logical_spec(self.batch, np.shape(leaf), self.axes, what=f"{what} {name!r}" if name else what)
             for name, leaf in zip(tree.names(batch), leaves, strict=True)
         ]
         return treedef.unflatten([NamedSharding(self.mesh, spec) for spec in specs])
@@ -215,6 +219,17 @@ class Layout:
     def share_batch(self, batch: PyTree[Array]) -> PyTree[Array]:
         """The batch, inside a step."""
         return constrain_tree(batch, self.batch_shardings(batch))
+
+
+def check_layout(layout: Any) -> Layout:
+    """A layout, where one might hand in its text or its mesh.
+
+    Raises:
+      TypeError: it is none.
+    """
+    if not isinstance(layout, Layout):
+        raise TypeError(f"layout = {layout!r}: accepted is a jaxlab.sharding.Layout, such as Layout('data=-1')")
+    return layout
 
 
 def _not_moved(primitive: Any, *_: Any, **parameters: Any) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh
 
 from jaxlab.core import hyper
@@ -34,14 +35,15 @@ def make_mesh(
       devices: by default all, of all processes.
 
     Raises:
+      TypeError: no text; ``devices`` that are no list of devices, or an empty one.
       ValueError: an axis other than data, fsdp, sequence, tensor, one named twice, a size below 1, sizes whose
-        product is not the number of devices.
+        product is not the number of devices; one device twice.
 
     >>> dict(make_mesh("data=-1,tensor=1", devices=jax.devices()[:1]).shape)
     {'data': 1, 'tensor': 1}
     """
     hyper.one_of("axis_types", axis_types, AXIS_TYPES)
-    devices = jax.devices() if devices is None else devices
+    devices = jax.devices() if devices is None else _checked(devices)
     sizes = parse(text, len(devices))
     kinds = (AXIS_TYPES[axis_types],) * len(sizes)
     return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=kinds, devices=devices)
@@ -84,3 +86,12 @@ def parse(text: str, devices: int) -> dict[str, int]:
             "is the number of devices"
         )
     return sizes
+
+
+def _checked(devices: Any) -> list[Any]:
+    listed = list(devices) if isinstance(devices, Sequence | np.ndarray) else []
+    if not listed or not all(hasattr(device, "device_kind") for device in listed):
+        raise TypeError(f"devices = {devices!r}: accepted is a list of devices, such as jax.devices()[:4]")
+    if len(set(listed)) < len(listed):
+        raise ValueError(f"devices = {devices!r}: one of them is there twice; accepted is each once")
+    return listed

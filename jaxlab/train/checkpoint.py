@@ -54,6 +54,7 @@ class Checkpoints:
             raise ValueError(f"directory = {str(directory)!r}: {above} is a file; accepted is a folder, there or not")
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._saving: tuple[int, Future[None]] | None = None
+        self._closed = False
 
     def save(self, step: int, state: PyTree, note: Mapping[str, Any] | None = None, *, wait: bool = True) -> None:
         """Writes one checkpoint.
@@ -69,10 +70,16 @@ class Checkpoints:
         Raises:
           ValueError: a step that is not above the newest, or two leaves of one name; nothing is written.
           TypeError: a leaf that is no array and no number, or a note that is no JSON; nothing is written.
+          RuntimeError: after :meth:`close`; nothing is written.
           OSError: this checkpoint, or the one before it that nobody waited for, could not be written.
         """
+        if self._closed:
+            raise RuntimeError(f"the checkpoints in {self.directory} were closed: accepted is another Checkpoints")
         self.wait()
         step = hyper.integer("step", step, at_least=0)
+        hyper.flag("wait", wait)
+        if not isinstance(note, Mapping | None):
+            raise TypeError(f"note = {note!r}: accepted is a dict of JSON data")
         newest = self.steps()[-1:]
         if newest and step <= newest[0]:
             raise ValueError(f"step = {step}: accepted is a step above {newest[0]}, the newest in {self.directory}")
@@ -181,6 +188,7 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being written and lets go of the folder."""
+        self._closed = True
         try:
             self.wait()
         finally:
@@ -218,6 +226,7 @@ class Checkpoints:
             raise FileNotFoundError(f"no checkpoint in {self.directory}")
         if step is None:
             return steps[-1]
+        step = hyper.integer("step", step, at_least=0)
         if step not in steps:
             raise FileNotFoundError(f"no checkpoint of step {step} in {self.directory}; there are {steps}")
         return step

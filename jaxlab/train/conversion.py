@@ -53,7 +53,8 @@ def completed(read: Mapping[str, Array], saved: Mapping[str, Any], wanted: Mappi
     for name in sorted(wanted.keys() & saved.keys() & full.keys()):
         if str(full[name].dtype) == "float16" != saved[name][1] and not bool(jnp.all(jnp.isfinite(full[name]))):
             raise ValueError(
-                f"{name!r} holds what float16 does not, numbers beyond 65504: accepted is {saved[name][1]}"
+                f"{name!r} holds what float16 does not, numbers beyond 65504, or such as are not finite: accepted is "
+                f"{saved[name][1]}"
             )
     for name in sorted(wanted.keys() - full.keys()):
         full[name] = _begun(name, wanted[name], full)

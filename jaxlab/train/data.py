@@ -137,3 +137,29 @@ def check_length(steps: int, batch_size: int) -> None:
             f"steps = {steps} times batch_size = {batch_size}: accepted are fewer than 2**32 examples in all; "
             "stream longer runs through fit"
         )
+
+
+def micro_batches(k: int, batch: PyTree[Array]) -> PyTree[Array]:
+    """A batch as ``k`` smaller ones, on a leading axis.
+
+    Raises:
+      ValueError: a size that ``k`` does not divide, leaves without or with different numbers of examples.
+
+    >>> micro_batches(2, jnp.arange(6)).tolist()
+    [[0, 2, 4], [1, 3, 5]]
+    """
+    shapes = sorted({jnp.shape(leaf) for leaf in jax.tree.leaves(batch)})
+    sizes = {shape[:1] for shape in shapes}
+    if len(sizes) != 1 or () in sizes:
+        raise ValueError(
+            f"accumulate = {k}: accepted are leaves of the batch with one and the same leading axis, of examples; "
+            f"their shapes are {', '.join(map(str, shapes))}"
+        )
+    if shapes[0][0] % k:
+        raise ValueError(f"accumulate = {k}: accepted is a divisor of the batch size, {shapes[0][0]}")
+    return jax.tree.map(lambda leaf: every(k, leaf), batch)
+
+
+def every(k: int, leaf: Array) -> Array:
+    """The examples as ``k`` parts: every k-th, not blocks, so that a batch sharded over devices stays evenly spread."""
+    return jnp.moveaxis(leaf.reshape(-1, k, *leaf.shape[1:]), 1, 0)

@@ -153,8 +153,11 @@ def check_conversions(convert: str | Iterable[str]) -> tuple[str, ...]:
     """Names of conversions.
 
     Raises:
+      TypeError: no names.
       ValueError: one that does not exist.
     """
+    if not isinstance(convert, Iterable) or isinstance(convert, bytes):
+        raise TypeError(f"convert = {convert!r}: accepted are names of {', '.join(CONVERSIONS)}")
     chosen = (convert,) if isinstance(convert, str) else tuple(convert)
     return tuple(hyper.one_of("convert", name, CONVERSIONS) for name in chosen)
 

@@ -41,6 +41,8 @@ class LaidOut:
 
     def _for(self, state: Any) -> Any:
         leaves, treedef = jax.tree.flatten(state)
+        if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in leaves):
+            raise ValueError("the state was given away to a step before: accepted is the state that the step returned")
         places = tuple(getattr(leaf, "sharding", None) for leaf in leaves)
         if (treedef, places) not in self._compiled:
             specs = [self._spec(name, place) for name, place in zip(tree.names(state), places, strict=True)]
@@ -71,7 +73,8 @@ class LaidOut:
         if place.mesh != self.layout.mesh:
             raise ValueError(
                 f"state {name!r} lies on another mesh, {dict(place.mesh.shape)}, than the layout's, "
-                f"{self.layout.axes}: accepted is a state from init_state or init_run with this layout"
+                f"{self.layout.axes}, or on other devices or axis types: accepted is a state from init_state or "
+                "init_run with this layout"
             )
         return place.spec
 

@@ -16,6 +16,7 @@ from jaxlab.core import hyper, placement, tree
 from jaxlab.precision.policy import Policy
 from jaxlab.sharding.layout import Layout
 from jaxlab.train import across
+from jaxlab.train.data import every, micro_batches
 
 Metrics = dict[str, Array]
 LossFn = Callable[..., Any]
@@ -110,7 +111,7 @@ class Objective:
         if self.accumulate == 1:
             return across.joined(jnp.ravel(one((self.batch, own_key))), self.axis_name)
         keys = jax.vmap(lambda index: jax.random.fold_in(own_key, index))(jnp.arange(self.accumulate))
-        found = jax.lax.map(one, (jax.tree.map(self._cut, self.batch), keys))
+        found = jax.lax.map(one, (micro_batches(self.accumulate, self.batch), keys))
         return across.joined(jnp.ravel(found), self.axis_name)
 
     def sampled_grad(self, params: PyTree[Array], key: Key[Array, ""]) -> PyTree[Array]:
@@ -186,7 +187,7 @@ class Objective:
         def add(total: PyTree, some: tuple[PyTree, Array]) -> tuple[PyTree, None]:
             return jax.tree.map(jnp.add, total, sum_of(some)), None
 
-        chunks = jax.tree.map(lambda leaf: _every(examples // size, leaf), inputs)
+        chunks = jax.tree.map(lambda leaf: every(examples // size, leaf), inputs)
         shapes = jax.eval_shape(sum_of, jax.tree.map(lambda leaf: leaf[0], chunks))
         zeros = across.own(jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes), self.axis_name)
         return across.total(jax.lax.scan(add, zeros, chunks)[0], self.axis_name)
@@ -199,6 +200,7 @@ class Objective:
 
         of = gathered if self.layout is None else self.layout.gathering_again(gathered)
         loss, (metrics, after) = of(params)
+        tree.check_shapes("loss_fn returned a model_state of", after, model_state)
         # The carried state keeps its dtypes, whatever the compute dtype made of it.
         return self.policy.cast_output(loss), (self.policy.cast_output(metrics), tree.cast_like(after, model_state))
 
@@ -228,7 +230,7 @@ class Objective:
         model_state = across.own(self.model_state, self.axis_name)
         if self.accumulate == 1:
             return one(model_state, self.batch, key)
-        micro_batches = jax.tree.map(self._cut, self.batch)
+        parts = micro_batches(self.accumulate, self.batch)
 
         def body(carry: tuple[PyTree, PyTree], xs: tuple[PyTree, Array]) -> tuple[tuple[PyTree, PyTree], None]:
             total, model_state = carry
@@ -236,22 +238,15 @@ class Objective:
             result, model_state = one(model_state, batch, jax.random.fold_in(key, index))
             return (jax.tree.map(lambda a, b: a + b.astype(a.dtype), total, result), model_state), None
 
-        first = jax.tree.map(lambda leaf: leaf[0], micro_batches)
+        first = jax.tree.map(lambda leaf: leaf[0], parts)
         if self.layout is not None:
             self.layout.batch_shardings(first, what=f"accumulate = {self.accumulate}: micro-batch leaf")
         shapes = jax.eval_shape(one, model_state, first, key)[0]
         # Sums in full precision: a bfloat16 sum of many micro-batches would stop growing.
         zeros = across.own(jax.tree.map(placement.zeros, shapes), self.axis_name)
         carry = (zeros, model_state)
-        (total, after), _ = jax.lax.scan(body, carry, (micro_batches, jnp.arange(self.accumulate)))
+        (total, after), _ = jax.lax.scan(body, carry, (parts, jnp.arange(self.accumulate)))
         return jax.tree.map(lambda leaf: leaf / self.accumulate, total), after
-
-    def _cut(self, leaf: Array) -> Array:
-        if leaf.shape[0] % self.accumulate:
-            raise ValueError(
-                f"accumulate = {self.accumulate}: accepted is a divisor of the batch size, {leaf.shape[0]}"
-            )
-        return _every(self.accumulate, leaf)
 
 
 def stateless(loss_fn: LossFn) -> LossFn:
@@ -293,8 +288,3 @@ def _pair(result: Any, accepted: str) -> tuple[Any, Any]:
 
 def _examples(batch: PyTree) -> int:
     return jax.tree.leaves(batch)[0].shape[0]
-
-
-def _every(k: int, leaf: Array) -> Array:
-    """The examples as ``k`` parts: every k-th, not blocks, so that a batch sharded over devices stays evenly spread."""
-    return jnp.moveaxis(leaf.reshape(-1, k, *leaf.shape[1:]), 1, 0)

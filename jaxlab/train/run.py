@@ -9,11 +9,11 @@ from jaxtyping import Array, Int32, Key, PyTree
 
 from jaxlab.core import hyper
 from jaxlab.precision import Phased, Phases, Policy
-from jaxlab.sharding.layout import Layout
+from jaxlab.sharding.layout import Layout, check_layout
 from jaxlab.train import data as examples_of
 from jaxlab.train.laid_out import LaidOut, abstract, create
 from jaxlab.train.objective import LossFn, Metrics
-from jaxlab.train.state import Build, TrainState, blueprint, init_state
+from jaxlab.train.state import Build, TrainState, blueprint, check_key, init_state
 from jaxlab.train.step import StepFn, StepOptions, step_fn
 
 RunFn = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
@@ -107,6 +107,7 @@ def init_run(
       key: initial parameters, split of the data, order of the batches and noise follow from it.
       layout: then each device makes its own part of the parameters and of the state; none is ever whole on one.
     """
+    _check_init(init, key)
     params_key, run_key = run_keys(key)
     if layout is None:
         return init_state(init(params_key), build, hyperparams, key=run_key, **options)
@@ -139,9 +140,20 @@ def abstract_state(
     >>> state.params.shape, state.params.sharding == layout.everywhere
     ((8, 3), True)
     """
+    _check_init(init, key)
+    check_layout(layout)
     params_key, run_key = run_keys(key)
     make, places_of = blueprint(build, hyperparams, key=run_key, layout=layout, **options)
     return abstract(lambda key: make(init(key)), places_of, params_key)
+
+
+def _check_init(init: Any, key: Any) -> None:
+    check_key(key)
+    if not callable(init):
+        raise TypeError(
+            f"init is a {type(init).__name__}: accepted is a function of a key that returns parameters; init_state "
+            "takes parameters"
+        )
 
 
 def run_keys(key: Key[Array, ""]) -> tuple[Key[Array, ""], Key[Array, ""]]:

@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Int32, Key, PyTree
 from jaxlab.core import hyper, tree
 from jaxlab.precision.loss_scale import LossScaleState
 from jaxlab.precision.loss_scaled import loss_scales
-from jaxlab.precision.phases import Precision, first_policy
-from jaxlab.sharding.layout import Layout
+from jaxlab.precision.phases import Precision, check_exceptions, first_policy
+from jaxlab.sharding.layout import Layout, check_layout
 from jaxlab.train.laid_out import create
 
 Build = Callable[[Any], optax.GradientTransformation]
@@ -92,7 +92,8 @@ def init_state(
         :func:`~jaxlab.train.init_run`, each device its own part.
 
     Raises:
-      TypeError: a hyperparameter that is no number; a key that is no typed key; an optimizer in place of ``build``.
+      TypeError: a parameter that is no floating array; a hyperparameter that is no number; a key that is no typed key;
+        an optimizer in place of ``build``; a layout that is none.
       ValueError: whatever ``build`` refuses; an optimizer in ``loss_scaled``, for the policy has the loss scale.
 
     State: the parameters, the optimizer's state, 4 bytes for each parameter with ``ema_decay``, 2 for each bfloat16
@@ -137,8 +138,9 @@ def blueprint(
     Returns:
       ``params -> state``, a pure function; and ``state -> shardings``, of an abstract state, for a layout.
     """
-    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        raise TypeError(f"key = {key!r}: accepted is a typed key, jax.random.key(seed)")
+    check_key(key)
+    if layout is not None:
+        check_layout(layout)
     hyper.one_of("rounding", rounding, ROUNDINGS)
     decay = None if ema_decay is None else hyper.canonical(hyper.number("ema_decay", ema_decay, "[0, 1)"))
     dtypes = first_policy(policy)
@@ -146,6 +148,8 @@ def blueprint(
     tx = check_build(build)(hyperparams)
 
     def make(params: PyTree) -> TrainState:
+        names = _check_floating(params)
+        check_exceptions(policy, names)
         params = dtypes.cast_params(params)
         if layout is not None:
             params = layout.share(params, stage=3)
@@ -185,6 +189,16 @@ def blueprint(
     return make, places_of
 
 
+def check_key(key: Any) -> None:
+    """A run's key.
+
+    Raises:
+      TypeError: it is no typed key.
+    """
+    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        raise TypeError(f"key = {key!r}: accepted is a typed key, jax.random.key(seed)")
+
+
 def check_build(build: Build) -> Build:
     """What builds an optimizer, where one might hand in the optimizer itself.
 
@@ -197,6 +211,19 @@ def check_build(build: Build) -> Build:
             'optimizer, such as lambda h: adamw(h["learning_rate"]), or jaxlab.optimizers.Recipe("adamw").build'
         )
     return build
+
+
+def _check_floating(params: PyTree) -> list[str]:
+    """The names of the parameters, which all have a gradient."""
+    names = tree.names(params)
+    for name, leaf in zip(names, jax.tree.leaves(params), strict=True):
+        dtype = getattr(leaf, "dtype", None) or np.asarray(leaf).dtype
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise TypeError(
+                f"parameter {name!r} has type {dtype}: accepted are floating arrays; what is not trained goes into "
+                "model_state"
+            )
+    return names
 
 
 def _nothing_lost(params: PyTree) -> PyTree:

@@ -10,8 +10,9 @@ from jaxtyping import PyTree
 
 from jaxlab.core import hyper, storage, tree
 from jaxlab.precision.phases import Phased, Phases, Precision, one_policy
+from jaxlab.precision.policy import Policy
 from jaxlab.schedules.learning_rate import effective_learning_rate
-from jaxlab.sharding.layout import Layout
+from jaxlab.sharding.layout import Layout, check_layout
 from jaxlab.train import across
 from jaxlab.train.apply import apply_compensated, apply_updates
 from jaxlab.train.finite import all_finite, computed_once
@@ -88,8 +89,8 @@ def make_train_step(
       optimizer keeps one, and ``loss_scale`` where the policy has one.
 
     Raises:
-      TypeError, ValueError: arguments out of range; at the first call, a loss that is no scalar, metrics
-        under names of the step's own, a batch that ``accumulate`` or the mesh does not divide, a state made for
+      TypeError, ValueError: arguments out of range; at the first call, what is no state, a loss that is no scalar,
+        metrics under names of the step's own, a batch that ``accumulate`` or the mesh does not divide, a state made for
         another ``rounding`` or ``policy``.
 
     >>> import jaxlab
@@ -152,6 +153,8 @@ def step_fn(
     hyper.flag("skip_nonfinite", skip_nonfinite)
     hyper.flag("norms", norms)
     across.check_axis_name(axis_name)
+    if layout is not None:
+        check_layout(layout)
     if axis_name is not None and layout is not None:
         raise ValueError(f"axis_name = {axis_name!r} beside a layout: accepted is one of them, both cut the batch")
     dtypes = one_policy(policy)
@@ -161,12 +164,7 @@ def step_fn(
     residuals_of, sampled_of = getattr(loss_fn, "residuals", None), getattr(loss_fn, "sampled", None)
 
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
-        if (state.compensation is not None) != (rounding == "kahan"):
-            raise ValueError(
-                f"rounding = {rounding!r}: accepted is a state from init_state(..., rounding={rounding!r})"
-            )
-        if (state.loss_scale is not None) != (dtypes.loss_scale is not None):
-            raise ValueError(f"policy = {dtypes}: accepted is a state from init_state with that policy")
+        _check_fits(state, dtypes, rounding)
         key = jax.random.fold_in(state.key, state.step)
         loss_key, tx_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
         objective = Objective(
@@ -254,3 +252,18 @@ def _checked(metrics: dict[str, Any]) -> Metrics:
     if taken:
         raise ValueError(f"loss_fn returned metrics named {taken}: these names are the step's own; accepted are others")
     return metrics
+
+
+def _check_fits(state: Any, policy: Policy, rounding: str) -> None:
+    """Refuses a state that was not made for this step."""
+    if not isinstance(state, TrainState):
+        raise TypeError(f"state is a {type(state).__name__}: accepted is what init_state and init_run return")
+    if (state.compensation is not None) != (rounding == "kahan"):
+        raise ValueError(f"rounding = {rounding!r}: accepted is a state from init_state(..., rounding={rounding!r})")
+    if (state.loss_scale is not None) != (policy.loss_scale is not None):
+        raise ValueError(f"policy = {policy}: accepted is a state from init_state with that policy")
+    for name, leaf in zip(tree.names(state.params), jax.tree.leaves(state.params), strict=True):
+        if policy.param not in (None, str(leaf.dtype)):
+            raise ValueError(
+                f"policy = {policy}: accepted is a state from init_state with that policy, not {name!r} in {leaf.dtype}"
+            )

@@ -123,7 +123,7 @@ def test_underflow_and_what_is_no_number():
     assert np.isnan(ranges(loss, params, x.at[0].set(jnp.nan), KEY)["w"].largest)
     with pytest.raises(ValueError, match="dtype = 'float32': unknown"):
         ranges(loss, params, x, KEY, dtype="float32")
-    with pytest.raises(TypeError, match=r"loss_fn = 3\\.0: accepted is a function"):
+    with pytest.raises(TypeError, match=r"loss_fn = 3\.0: accepted is a function"):
         ranges(3.0, params, x, KEY)
 
 

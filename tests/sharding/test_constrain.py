@@ -59,6 +59,7 @@ def test_a_single_example_and_a_mapped_one_are_whole():
     ("names", "complaint"),
     [
         (("batch", "length"), "axis name 'length' is unknown; accepted are batch, sequence, features, heads, hidden,"),
+        ((["batch"],), r"axis name \['batch'\] is unknown; accepted are batch"),
         (("batch", None, None, None), r"4 names .* for shape \(8, 4, 2\): accepted are at most as many"),
     ],
 )
@@ -74,6 +75,11 @@ def test_a_size_that_is_not_divided_is_named():
     )
     with jax.set_mesh(make_mesh("data=2,tensor=4")), pytest.raises(ValueError, match=complaint):
         jax.eval_shape(lambda x: constrain(x, "batch", None, "heads"), X)
+
+
+def test_one_mesh_axis_cuts_one_axis():
+    with jax.set_mesh(make_mesh("data=4,tensor=2")), pytest.raises(ValueError, match="'tensor' cuts two axes of"):
+        jax.eval_shape(lambda x: constrain(x, "batch", "heads", "hidden"), X)
 
 
 def test_logical_names_of_ones_own():

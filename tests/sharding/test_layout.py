@@ -84,9 +84,15 @@ def test_state_lies_where_its_parameters_axes_lie(name, kind):
     assert found == ({(16,), (64,)} if name == "adafactor" else {(16, 64)})
 
 
+def test_equal_layouts_have_one_hash():
+    listed = Layout("data=4,tensor=2", [["kernel", [None, ["tensor"]]]], zero=np.int64(1))
+    assert hash(listed) == hash(Layout("data=4,tensor=2", [("kernel", (None, ("tensor",)))], zero=1))
+
+
 def test_the_batch_lies_over_data_and_fsdp_and_what_is_there_stays():
     layout = Layout("data=2,fsdp=2,sequence=2", batch=("batch", "sequence"))
     batch = layout.put_batch({"x": np.zeros((8, 6, 3)), "y": np.zeros(8, np.int32)})
+    assert layout.put_batch({"n": 3})["n"].is_fully_replicated
     assert {leaf.addressable_shards[0].data.shape for leaf in jax.tree.leaves(batch)} == {(2, 3, 3), (2,)}
     again = layout.put_batch(batch)
     assert [s.data.unsafe_buffer_pointer() for s in again["x"].addressable_shards] == [
@@ -99,6 +105,7 @@ def test_the_batch_lies_over_data_and_fsdp_and_what_is_there_stays():
     [
         (("data=8",), {"zero": 4}, "zero = 4: accepted are 0, 1, 2, 3"),
         (("data=8",), {"zero": True}, "zero = True: accepted are 0, 1, 2, 3"),
+        (("data=8",), {"zero": 1.0}, "zero = 1.0: accepted are 0, 1, 2, 3"),
         (("tensor=8",), {"zero": 1}, "zero = 1: accepted on a mesh with axis data or fsdp; this one has tensor=8"),
         (("data=8",), {"batch": ("length",)}, "batch = 'length'"),
         (("data=8",), {"min_size": -1}, "min_size = -1"),

@@ -62,3 +62,8 @@ def test_neighbours_differ_in_the_last_axis_and_devices_may_be_some():
     assert mesh.devices.tolist() == [jax.devices()[:2], jax.devices()[2:4]]
     with pytest.raises(ValueError, match="take 8 devices and there are 4"):
         make_mesh("data=8", devices=jax.devices()[:4])
+    with pytest.raises(ValueError, match="one of them is there twice"):
+        make_mesh("data=2", devices=jax.devices()[:1] * 2)
+    for devices in ([], 4, "cpu"):
+        with pytest.raises(TypeError, match=r"devices = .*: accepted is a list of devices, such as"):
+            make_mesh("data=-1", devices=devices)

@@ -123,6 +123,8 @@ def test_what_no_conversion_makes_is_refused_with_a_reason(tmp_path):
             checkpoints.restore(fresh("momentum"))
         with pytest.raises(ValueError, match=r"convert = 'dtype': unknown, did you mean 'dtypes'\?"):
             checkpoints.restore(fresh(), convert="dtype")
+        with pytest.raises(TypeError, match="step = True: accepted is a whole number"):
+            checkpoints.restore(fresh(), True)
         with pytest.raises(ValueError, match=r"'loss_scale/.* has its shape alone: accepted is a number there"):
             checkpoints.restore(jax.eval_shape(lambda: fresh(policy=MIXED)), convert="loss_scale")
         huge = fresh()._replace(params={"w": jnp.full((4, 16), 7e4), "b": jnp.ones(2)})
@@ -281,7 +283,11 @@ def test_what_is_damaged_is_named(damage, message, whole, tmp_path):
         (lambda c: c.save(-1, {}), ValueError, "step = -1: accepted is a whole number of at least 0"),
         (lambda c: c.save(1.0, {}), TypeError, r"step = 1\.0"),
         (lambda c: c.save(0, {}, note={"x": jnp.ones(1)}), TypeError, "note: .* accepted is JSON data"),
+        (lambda c: c.save(0, {}, note="mine"), TypeError, "note = 'mine': accepted is a dict"),
+        (lambda c: c.save(0, {}, wait="no"), TypeError, "wait = 'no': accepted are True and False"),
+        (lambda c: (c.close(), c.save(0, {})), RuntimeError, "were closed: accepted is another Checkpoints"),
         (lambda c: c.restore({}), FileNotFoundError, "no checkpoint in"),
+        (lambda c: c.restore({}, convert=None), TypeError, "convert = None: accepted are names of dtypes"),
         (lambda c: c.note(4), FileNotFoundError, "no checkpoint in"),
     ],
 )

@@ -16,6 +16,18 @@ from jaxlab.sharding.constrain import LOGICAL, constrain_tree, hold, logical_spe
 from jaxlab.sharding.mesh import AXES, make_mesh
 from jaxlab.sharding.rules import Rules, names_of, specs_of
 
+AGAIN = {
+    "broadcast_in_dim",
+    "convert_element_type",
+    "reshape",
+    "reshard",
+    "sharding_constraint",
+    "squeeze",
+    "transpose",
+}
+"""What is done again in the backward pass of stage 3. A layer that casts or turns its gathered weights first would keep
+the result, as large as they are; done again it costs next to nothing."""
+
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Layout:
@@ -210,7 +222,7 @@ class Layout:
 
         Kept from the forward pass on, all of them would be whole on every device in between.
         """
-        return loss if self.zero < 3 else jax.checkpoint(loss, policy=_not_moved)
+        return loss if self.zero < 3 else jax.checkpoint(loss, policy=_made)
 
     def share(self, values: PyTree[Array], *, stage: int) -> PyTree[Array]:
         """Something like the parameters, inside a step, each device with the share that it keeps at that stage."""
@@ -232,11 +244,11 @@ def check_layout(layout: Any) -> Layout:
     return layout
 
 
-def _not_moved(primitive: Any, *_: Any, **parameters: Any) -> bool:
-    """What the forward pass keeps for the backward pass: all but what lies elsewhere than it did."""
+def _made(primitive: Any, *_: Any, **parameters: Any) -> bool:
+    """What the forward pass keeps for the backward pass: all but what is moved, cast or given another shape."""
     inner = parameters.get("call_jaxpr")
     names = {primitive.name} if inner is None else {equation.primitive.name for equation in inner.eqns}
-    return not names <= {"sharding_constraint", "reshard"}
+    return not names <= AGAIN
 
 
 def _shared_axes(mesh: Mesh, stage: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -10,8 +10,9 @@ from sharding.planned import BUILD, HYPERPARAMS, LAYOUTS, gpt, kernels, mlp
 from jaxlab.core import tree
 from jaxlab.core.cost import bytes_of, bytes_per_device
 from jaxlab.precision import as_policy
-from jaxlab.sharding import make_mesh
-from jaxlab.train import init_run
+from jaxlab.sharding import Layout, make_mesh
+from jaxlab.sharding.collectives import collectives
+from jaxlab.train import init_run, init_state, make_train_step
 from jaxlab.train.objective import Objective, stateless
 
 SUBJECTS = {"mlp": mlp(256, 512, 32), "gpt": gpt(64, 8, 8, 8)}
@@ -85,3 +86,25 @@ def test_every_kernel_is_cut_and_scales_are_not() -> None:
 
 def test_four_bits_count_half_a_byte() -> None:
     assert bytes_per_device({"a": jnp.zeros(6, jnp.int4), "b": jax.ShapeDtypeStruct((3,), jnp.bfloat16)}) == 9
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [lambda w: w, lambda w: w.astype(jnp.bfloat16), lambda w: w.T, lambda w: w.reshape(64, 4, 16).reshape(64, 64)],
+    ids=["as it is", "cast", "turned", "reshaped"],
+)
+def test_stage_3_gathers_weights_again_for_the_backward_pass_whatever_a_layer_makes_of_them(weight) -> None:
+    """All but the last, which forward and backward pass use one after the other."""
+    layers = 4
+    lay = Layout("fsdp=8", min_size=0)
+    params = {str(i): jnp.ones((64, 64)) for i in range(layers)}
+
+    def loss(params, batch, key):
+        for w in params.values():
+            batch = jnp.tanh(batch @ weight(w))
+        return jnp.mean(batch.astype(jnp.float32) ** 2), {}
+
+    state = init_state(params, BUILD, HYPERPARAMS, key=jax.random.key(0), layout=lay)
+    compiled = make_train_step(loss, BUILD, layout=lay).lower(state, lay.put_batch(jnp.ones((16, 64)))).compile()
+    gathers = sum(one.count for one in collectives(compiled) if one.kind == "all-gather")
+    assert gathers >= 2 * layers - 1

@@ -138,7 +138,9 @@ def step_fn(
     """:func:`make_train_step` before compilation: a pure function, to be scanned, vmapped or sharded.
 
     Args:
-      loss_fn, build, layout, options: as there.
+      loss_fn, build, options: as there.
+      layout: as there; whoever compiles the step sets its mesh (``jax.set_mesh``) and says where the new state lies. On
+        explicit axes it is to be called inside ``jax.sharding.auto_axes``, as ``make_train_step`` does.
       axis_name: for use inside ``pmap`` or ``shard_map``: the axis over which the batch is cut into equal parts, one
         for each device. The state is the same on all of them, before and after; loss, gradient and metrics are those
         of the whole batch; noise in the loss differs from device to device, for their examples do. What a

@@ -152,7 +152,7 @@ def layout_of(config: Config, batch_size: int) -> Layout | None:
     layout = Layout(config.layout, zero=config.zero)
     if layout.axes.keys() - {"data", "fsdp"}:
         raise ValueError(f"layout = {config.layout!r}: accepted are axes data and fsdp; a task has rules for no other")
-    layout.batch_shardings({"batch_size": jax.ShapeDtypeStruct((batch_size,), int)})
+    layout.batch_shardings(jax.ShapeDtypeStruct((batch_size,), int), what=f"batch_size = {batch_size}: a batch")
     return layout
 
 

@@ -269,3 +269,7 @@ def _check_fits(state: Any, policy: Policy, rounding: str) -> None:
             raise ValueError(
                 f"policy = {policy}: accepted is a state from init_state with that policy, not {name!r} in {leaf.dtype}"
             )
+        if rounding == "stochastic" and leaf.dtype == jnp.float16:
+            raise ValueError(
+                f"rounding = 'stochastic': accepted are bfloat16 parameters, not {name!r} in float16; 'kahan' takes both"
+            )

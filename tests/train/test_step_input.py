@@ -81,6 +81,12 @@ def test_a_state_of_another_policy_is_refused():
         step(begin(policy=Policy("bfloat16")), policy="float32")
 
 
+def test_stochastic_rounding_is_for_bfloat16_alone():
+    policy = Policy("float16", "float16")
+    with pytest.raises(ValueError, match="accepted are bfloat16 parameters, not 'b' in float16; 'kahan' takes both"):
+        step(begin(policy=policy), policy=policy, rounding="stochastic")
+
+
 def test_a_later_phase_is_checked_at_the_beginning():
     later = Policy("float32", "bfloat16", "float32", exceptions=[("haed", "float32")])
     with pytest.raises(ValueError, match="'haed' matches no parameter; the parameters are b, w"):

@@ -271,5 +271,5 @@ def _check_fits(state: Any, policy: Policy, rounding: str) -> None:
             )
         if rounding == "stochastic" and leaf.dtype == jnp.float16:
             raise ValueError(
-                f"rounding = 'stochastic': accepted are bfloat16 parameters, not {name!r} in float16; 'kahan' takes both"
+                f"rounding = 'stochastic': accepted are bfloat16 parameters, not {name!r}, float16; 'kahan' takes both"
             )

@@ -83,7 +83,7 @@ def test_a_state_of_another_policy_is_refused():
 
 def test_stochastic_rounding_is_for_bfloat16_alone():
     policy = Policy("float16", "float16")
-    with pytest.raises(ValueError, match="accepted are bfloat16 parameters, not 'b' in float16; 'kahan' takes both"):
+    with pytest.raises(ValueError, match="accepted are bfloat16 parameters, not 'b', float16; 'kahan' takes both"):
         step(begin(policy=policy), policy=policy, rounding="stochastic")
 
 

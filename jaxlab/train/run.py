@@ -96,6 +96,7 @@ def init_run(
     hyperparams: PyTree,
     *,
     key: Key[Array, ""],
+    model_state: PyTree[Array] = (),
     layout: Layout | None = None,
     **options: Any,
 ) -> TrainState:
@@ -103,16 +104,18 @@ def init_run(
 
     Args:
       init: ``key -> params``.
-      build, hyperparams, options: as in :func:`~jaxlab.train.state.init_state`.
+      build, hyperparams, model_state, options: as in :func:`~jaxlab.train.state.init_state`.
       key: initial parameters, split of the data, order of the batches and noise follow from it.
       layout: then each device makes its own part of the parameters and of the state; none is ever whole on one.
     """
     _check_init(init, key)
     params_key, run_key = run_keys(key)
     if layout is None:
-        return init_state(init(params_key), build, hyperparams, key=run_key, **options)
+        return init_state(init(params_key), build, hyperparams, key=run_key, model_state=model_state, **options)
     make, places_of = blueprint(build, hyperparams, key=run_key, layout=layout, **options)
-    return create(lambda key: make(init(key)), places_of, layout, params_key)
+    # An argument, not a constant of the program; and a copy, for what a program hands through stays the caller's.
+    model_state = layout.put(jax.tree.map(jnp.copy, model_state), layout.everywhere)
+    return create(lambda key, state: make(init(key), state), places_of, layout, params_key, model_state)
 
 
 def abstract_state(
@@ -122,6 +125,7 @@ def abstract_state(
     *,
     key: Key[Array, ""],
     layout: Layout,
+    model_state: PyTree[Any] = (),
     **options: Any,
 ) -> TrainState:
     """The state of :func:`init_run` as shapes, dtypes and layouts, without an array: nothing is computed.
@@ -131,6 +135,7 @@ def abstract_state(
 
     Args:
       init, build, hyperparams, key, layout, options: as in :func:`init_run`.
+      model_state: likewise; shapes and dtypes will do.
 
     >>> import jaxlab
     >>> layout = jaxlab.sharding.Layout("data=-1")
@@ -144,7 +149,7 @@ def abstract_state(
     check_layout(layout)
     params_key, run_key = run_keys(key)
     make, places_of = blueprint(build, hyperparams, key=run_key, layout=layout, **options)
-    return abstract(lambda key: make(init(key)), places_of, params_key)
+    return abstract(lambda key, state: make(init(key), state), places_of, params_key, model_state)
 
 
 def _check_init(init: Any, key: Any) -> None:

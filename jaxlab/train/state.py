@@ -110,14 +110,14 @@ def init_state(
         hyperparams,
         key=key,
         policy=policy,
-        model_state=model_state,
         ema_decay=ema_decay,
         rounding=rounding,
         layout=layout,
     )
     if layout is None:
-        return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), make(params))
-    return create(make, places_of, layout, layout.put(params, layout.shardings(params)))
+        return _copied(make(params, model_state))
+    model_state = layout.put(_copied(model_state), layout.everywhere)
+    return create(make, places_of, layout, layout.put(params, layout.shardings(params)), model_state)
 
 
 def blueprint(
@@ -126,17 +126,16 @@ def blueprint(
     *,
     key: Key[Array, ""],
     policy: Precision = None,
-    model_state: PyTree[Array] = (),
     ema_decay: hyper.Scalar | None = None,
     rounding: str = "nearest",
     layout: Layout | None = None,
-) -> tuple[Callable[[PyTree], TrainState], Callable[[TrainState], TrainState]]:
+) -> tuple[Callable[[PyTree, PyTree], TrainState], Callable[[TrainState], TrainState]]:
     """How a first state is made from parameters, and where each of its parts lies on the layout's mesh.
 
     Args and errors are those of :func:`init_state`; everything that can be checked without parameters is, here.
 
     Returns:
-      ``params -> state``, a pure function; and ``state -> shardings``, of an abstract state, for a layout.
+      ``(params, model_state) -> state``, a pure function; and ``state -> shardings`` of an abstract state.
     """
     check_key(key)
     if layout is not None:
@@ -147,7 +146,7 @@ def blueprint(
     # What the user wrote is what build validates: canonical arrays would show 0.001 as 0.00100000005.
     tx = check_build(build)(hyperparams)
 
-    def make(params: PyTree) -> TrainState:
+    def make(params: PyTree, model_state: PyTree) -> TrainState:
         names = _check_floating(params)
         check_exceptions(policy, names)
         params = dtypes.cast_params(params)
@@ -224,6 +223,10 @@ def _check_floating(params: PyTree) -> list[str]:
                 "model_state"
             )
     return names
+
+
+def _copied(values: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), values)
 
 
 def _nothing_lost(params: PyTree) -> PyTree:

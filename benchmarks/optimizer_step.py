@@ -1,7 +1,8 @@
 """The step of every optimizer, beside the traffic that it must make, optax's and PyTorch's counterparts.
 
-Run: python -m benchmarks.optimizer_step [--optimizers NAMES] [--models NAMES] [--rounds 20] [--json FILE]
-PyTorch takes part where it is installed, with as many threads as cores.
+Run: python -m benchmarks.optimizer_step [--optimizers NAMES] [--models NAMES] [--peers NAMES] [--rounds 20] [--json FILE]
+PyTorch takes part where it is installed, with as many threads as cores. On 600 leaves optax's lbfgs and momo_adam take
+many minutes and gigabytes to compile: leave optax out for them.
 
 Two models: one large leaf, where memory is the limit, and 600 small ones, where the program's overhead is. The floor
 moves as many bytes as the optimizer must, in large arrays, and computes next to nothing: parameters and state are read
@@ -30,6 +31,7 @@ from jaxlab.core.cost import bytes_of
 from jaxlab.optimizers.describe import stand_ins
 
 MODELS = {"one leaf of 2048 x 1024": [(2048, 1024)], "600 leaves of 32 x 32": [(32, 32)] * 600}
+PEERS = ("optax", "PyTorch")
 SECONDS = 1.0
 """What the timed rounds of one optimizer on one model should take together."""
 
@@ -96,7 +98,7 @@ def leaves(shapes: list[tuple[int, ...]], seed: int) -> dict[str, Any]:
     return {f"leaf_{i}": jax.random.normal(key, shape) for i, (key, shape) in enumerate(zip(keys, shapes, strict=True))}
 
 
-def measure(name: str, shapes: list[tuple[int, ...]], rounds: int) -> dict[str, Any]:
+def measure(name: str, shapes: list[tuple[int, ...]], rounds: int, beside: tuple[str, ...]) -> dict[str, Any]:
     """One optimizer on one model: times, and its speed against all others, paired round by round."""
     own = Stepper(optimizers.get(name).factory(peers.RATE), shapes)
     builders = {
@@ -105,11 +107,11 @@ def measure(name: str, shapes: list[tuple[int, ...]], rounds: int) -> dict[str, 
         "floor": partial(floor, own.parameters, own.state_bytes),
     }
     compile_seconds = {"jaxlab": own.compile_seconds}
-    if name in peers.OPTAX:
+    if name in peers.OPTAX and "optax" in beside:
         other = Stepper(peers.OPTAX[name](), shapes, peers.EXTRA)
         builders["optax"] = other.contestant
         compile_seconds["optax"] = other.compile_seconds
-    if name in peers.TORCH and peers.has_torch():
+    if name in peers.TORCH and "PyTorch" in beside and peers.has_torch():
         builders["PyTorch"] = partial(peers.torch_step, name, shapes)
     # Each works twice in a round, and the slowest is seldom far from jaxlab.
     step = min(race({"jaxlab": own.contestant}, 2)["jaxlab"])
@@ -166,6 +168,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """What this benchmark alone is asked."""
     names = optimizers.names()
     parser.add_argument("--optimizers", nargs="+", choices=names, default=names, metavar="NAME", help="default: all")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, metavar="PEER", help="optax, PyTorch")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=tuple(MODELS), metavar="MODEL")
 
 
@@ -178,7 +181,7 @@ def main() -> None:
         content[model] = {}
         for name in chosen.optimizers:
             if name not in reasons:
-                content[model][name] = measure(name, MODELS[model], chosen.rounds)
+                content[model][name] = measure(name, MODELS[model], chosen.rounds, tuple(chosen.peers))
                 # After each: all optimizers on many leaves take long to compile.
                 save(chosen.json, {"benchmark": "optimizer_step", "figures": content, "left_out": reasons})
         show(model, content[model])

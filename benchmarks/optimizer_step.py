@@ -1,8 +1,8 @@
 """The step of every optimizer, beside the traffic that it must make, optax's and PyTorch's counterparts.
 
 Run: python -m benchmarks.optimizer_step [--optimizers NAMES] [--models NAMES] [--peers NAMES] [--rounds 20]
-[--json FILE]. PyTorch takes part where it is installed, with as many threads as cores. On 600 leaves optax's lbfgs and momo_adam take
-many minutes and gigabytes to compile: leave optax out for them.
+[--json FILE]. PyTorch takes part where it is installed, with as many threads as cores. On 600 leaves optax's lbfgs and
+momo_adam take many minutes and gigabytes to compile: leave optax out for them.
 
 Two models: one large leaf, where memory is the limit, and 600 small ones, where the program's overhead is. The floor
 moves as many bytes as the optimizer must, in large arrays, and computes next to nothing: parameters and state are read

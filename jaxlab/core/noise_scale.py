@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, tree
 
 
 class NoiseScale(NamedTuple):
@@ -62,9 +62,9 @@ def noise_scale(per_example_grads: PyTree[Array], *, whole: bool = False) -> Noi
     full = hyper.arithmetic_dtype()
     rows = [jnp.asarray(leaf, full).reshape(examples, -1) for leaf in jax.tree.leaves(per_example_grads)]
     means = [jnp.mean(row, axis=0) for row in rows]
-    square_of_mean = sum((jnp.sum(mean**2) for mean in means), jnp.zeros((), full))
+    square_of_mean = tree.over_leaves([jnp.sum(mean**2) for mean in means])
     # About the mean, so that nothing cancels where the noise is small.
-    spread = sum((jnp.sum((row - mean) ** 2) for row, mean in zip(rows, means, strict=True)), jnp.zeros((), full))
+    spread = tree.over_leaves([jnp.sum((row - mean) ** 2) for row, mean in zip(rows, means, strict=True)])
     if whole:
         return of_estimates(spread / examples, square_of_mean)
     trace = spread / (examples - 1)

@@ -61,6 +61,38 @@ def chunked_cross_entropy(
     >>> round(loss.item(), 5)  # log(4)
     1.38629
     """
+    loss, _ = chunked_terms(
+        hidden,
+        labels,
+        kernel,
+        label_smoothing,
+        ignore_index,
+        z_loss_strength=z_loss_strength,
+        chunk_size=chunk_size,
+        weights=weights,
+        reduction=reduction,
+    )
+    return loss
+
+
+def chunked_terms(
+    hidden: Real[ArrayLike, "*batch width"],
+    labels: Shaped[ArrayLike, "..."],
+    kernel: Real[ArrayLike, "width classes"],
+    label_smoothing: hyper.Scalar = 0.0,
+    ignore_index: int | None = None,
+    *,
+    z_loss_strength: hyper.Scalar = 0.0,
+    chunk_size: int = 1024,
+    weights: Shaped[ArrayLike, "..."] | None = None,
+    reduction: str = "mean",
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """:func:`chunked_cross_entropy`, and of it the cross entropy alone, to be shown: it has no gradient.
+
+    >>> loss, entropy = chunked_terms(jnp.ones((5, 2)), jnp.arange(5) % 4, jnp.zeros((2, 4)), z_loss_strength=1.0)
+    >>> round(loss.item(), 4), round(entropy.item(), 4)  # log(4) and its square, log(4)
+    (3.3081, 1.3863)
+    """
     label_smoothing = hyper.number("label_smoothing", label_smoothing, "[0, 1]")
     strength = hyper.number("z_loss_strength", z_loss_strength, "[0, inf)")
     chunk_size = hyper.integer("chunk_size", chunk_size, at_least=1)
@@ -76,22 +108,27 @@ def chunked_cross_entropy(
     index = classes.indices("hidden", jnp.shape(hidden), labels)
     weights = classes.ignore(common.spread(weights, batch), index, ignore_index)
 
-    def losses(hidden: Array, index: Array, seen: Array) -> Array:
+    def losses(hidden: Array, index: Array, seen: Array) -> tuple[Array, Array]:
         # NaN goes before the product: otherwise it would come back in the kernel's gradient.
         logits = jnp.where(seen[:, None], common.real("hidden", hidden), 0) @ kernel
         entropy = cross_entropy(logits, index, label_smoothing, weights=seen, reduction="none")
-        return entropy + z_loss(logits, strength, weights=seen, reduction="none")
+        penalty = z_loss(logits, strength, weights=seen, reduction="none")
+        # Two outputs with gradients would keep the gradients of two chunks of logits.
+        return entropy + penalty, jax.lax.stop_gradient(entropy)
 
     tokens = (jnp.asarray(hidden).reshape(-1, kernel.shape[0]), index.reshape(-1), weights.reshape(-1) != 0)
     # A checkpoint keeps only a chunk's arguments. What would stop XLA from keeping the logits all the same
     # (prevent_cse) is needed outside of loops alone, and would cost.
-    values = _in_chunks(jax.checkpoint(losses, prevent_cse=False), tokens, chunk_size)
-    return common.reduce(values.reshape(batch), weights, reduction)
+    terms = _in_chunks(jax.checkpoint(losses, prevent_cse=False), tokens, chunk_size)
+    loss, entropy = (common.reduce(values.reshape(batch), weights, reduction) for values in terms)
+    return loss, entropy
 
 
 def _in_chunks(
-    function: Callable[..., Float[Array, " rows"]], arrays: tuple[Shaped[Array, "tokens ..."], ...], chunk_size: int
-) -> Float[Array, " tokens"]:
+    function: Callable[..., tuple[Float[Array, " rows"], ...]],
+    arrays: tuple[Shaped[Array, "tokens ..."], ...],
+    chunk_size: int,
+) -> tuple[Float[Array, " tokens"], ...]:
     """A function of rows, applied to at most ``chunk_size`` of them at a time; rows of zeros fill the last chunk."""
     tokens = len(arrays[0])
     chunks = max(1, -(-tokens // chunk_size))
@@ -103,5 +140,5 @@ def _in_chunks(
         filled = jnp.concatenate([x, jnp.zeros((rows * chunks - tokens, *x.shape[1:]), x.dtype)])
         return filled.reshape(rows, chunks, *x.shape[1:]).swapaxes(0, 1)
 
-    values = jax.lax.map(lambda chunk: function(*chunk), tuple(split(x) for x in arrays))
-    return values.swapaxes(0, 1).reshape(-1)[:tokens]
+    results = jax.lax.map(lambda chunk: function(*chunk), tuple(split(x) for x in arrays))
+    return tuple(values.swapaxes(0, 1).reshape(-1)[:tokens] for values in results)

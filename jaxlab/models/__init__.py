@@ -5,10 +5,13 @@ from jaxlab.models.cnn import CNN
 from jaxlab.models.conv import Conv, conv2d
 from jaxlab.models.dropout import dropout
 from jaxlab.models.fourier import fourier_features
+from jaxlab.models.generate import generate
 from jaxlab.models.gpt import GPT
+from jaxlab.models.language import LanguageLoss
 from jaxlab.models.mlp import MLP
 from jaxlab.models.norm import RMSNorm
 from jaxlab.models.pure import PureModel, pure
+from jaxlab.models.sizes import GPTShape, shape_of
 from jaxlab.models.stochastic_depth import stochastic_depth
 
 __all__ = [
@@ -17,12 +20,16 @@ __all__ = [
     "MLP",
     "CausalAttention",
     "Conv",
+    "GPTShape",
+    "LanguageLoss",
     "PureModel",
     "RMSNorm",
     "conv2d",
     "dropout",
     "fourier_features",
+    "generate",
     "pure",
     "rotate",
+    "shape_of",
     "stochastic_depth",
 ]

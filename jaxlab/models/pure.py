@@ -46,7 +46,11 @@ class PureModel:
         dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)}
         if jnp.issubdtype(x.dtype, jnp.floating) and len(dtypes) == 1:
             x = x.astype(*dtypes)
-        return nnx.merge(self.graphdef, params)(x, key)
+        return self.bind(params)(x, key)
+
+    def bind(self, params: Params) -> Any:
+        """The module with these parameters, for its other methods."""
+        return nnx.merge(self.graphdef, params)
 
     def tensor_rules(self) -> Rules:
         """Where tensor parallelism cuts this very model's parameters: rules for :class:`~jaxlab.sharding.Layout`.

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
-from jaxlab.core import hyper, placement
-from jaxlab.sharding.rules import Entry, devices_of, names_of
+from jaxlab.core import hyper, placement, tree
+from jaxlab.sharding.rules import Entry, Rules, devices_of, names_of, specs_of
 
 LOGICAL: Mapping[str, Entry] = {
     "batch": ("fsdp", "data"),
@@ -50,8 +50,8 @@ def constrain(x: Array, *names: str | None, logical: Mapping[str, Entry] = LOGIC
     for name in names:
         if name is not None and (not isinstance(name, str) or name not in logical):
             raise ValueError(f"constrain: axis name {name!r} is unknown; accepted are {', '.join(logical)} and None")
-    mesh = jax.sharding.get_abstract_mesh()
-    if not hyper.is_traced(x) or mesh.empty or mesh.size == 1 or AxisType.Manual in mesh.axis_types:
+    mesh = _mesh_over(x)
+    if mesh is None:
         return x
     names = tuple(None if size == 1 else name for name, size in zip(names, x.shape, strict=False))
     spec = logical_spec(names, x.shape, dict(mesh.shape), logical, what="constrain: an array")
@@ -65,6 +65,14 @@ def constrain(x: Array, *names: str | None, logical: Mapping[str, Entry] = LOGIC
                 else jax.lax.with_sharding_constraint(x, part)
             )
     return x
+
+
+def _mesh_over(*arrays: Array) -> Any:
+    """The mesh that is set, where it has something to say of these arrays."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if not any(map(hyper.is_traced, arrays)) or mesh.empty or mesh.size == 1 or AxisType.Manual in mesh.axis_types:
+        return None
+    return mesh
 
 
 def _along(kept: set[str], spec: PartitionSpec) -> PartitionSpec:
@@ -118,3 +126,25 @@ def hold(x: Array, sharding: NamedSharding) -> Array:
 @hold.defjvp
 def _hold_jvp(sharding: NamedSharding, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     return hold(primals[0], sharding), tangents[0]
+
+
+def hold_whole(params: PyTree[Any], rules: Rules) -> PyTree[Any]:
+    """Parameters as a model computes with them, inside a compiled program: cut by rules alone, else whole.
+
+    For a model whose parameters are stacked over layers, of one of which it is called in the body of the loop: what
+    devices share among them is gathered there, of one layer at a time. Gradients may lie elsewhere. The identity where
+    no mesh is set, or one with a single device.
+
+    Args:
+      params: with the names that the rules are written for.
+      rules: for tensor parallelism, :data:`~jaxlab.sharding.rules.Rules`.
+    """
+    leaves, treedef = jax.tree.flatten(params)
+    mesh = _mesh_over(*leaves)
+    if mesh is None:
+        return params
+    shapes = {name: leaf.shape for name, leaf in zip(tree.names(params), leaves, strict=True)}
+    specs = specs_of(shapes, rules, dict(mesh.shape))
+    return treedef.unflatten(
+        [hold(leaf, NamedSharding(mesh, spec)) for leaf, spec in zip(leaves, specs.values(), strict=True)]
+    )

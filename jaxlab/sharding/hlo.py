@@ -86,11 +86,12 @@ def executed(
             continue
         turns = turns_of(module, name, instruction) if instruction.opcode == "while" else 1
         sure = known and turns is not None and instruction.opcode != "conditional"
-        for called in _called(instruction):
-            yield from executed(module, called, times * (turns or 1), sure)
+        for inner in called(instruction):
+            yield from executed(module, inner, times * (turns or 1), sure)
 
 
-def _called(instruction: Instruction) -> list[str]:
+def called(instruction: Instruction) -> list[str]:
+    """The computations that an instruction runs: a loop's, a fusion's, both branches of a conditional."""
     single = r"(?:calls|body|condition|true_computation|false_computation|to_apply)=%?([\w.\-]+)"
     several = re.findall(r"(?:branch_computations|called_computations)=\{([^}]*)\}", instruction.attributes)
     names = [name.removeprefix("%") for names in several for name in split(names)]

@@ -1,6 +1,8 @@
 """One argument that lays a training step out over devices: a mesh, rules for tensor parallelism, a ZeRO stage."""
 
 import dataclasses
+import math
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
-from jaxlab.core import hyper, tree
+from jaxlab.core import hyper, placement, tree
 from jaxlab.sharding import zero as zero_stages
 from jaxlab.sharding.constrain import LOGICAL, constrain_tree, hold, logical_spec
 from jaxlab.sharding.mesh import AXES, make_mesh
@@ -56,6 +58,10 @@ class Layout:
       zero: the stage; by default 3 where the mesh has more than one device along ``fsdp``, else 0.
       batch: logical names of the axes of the batch's leaves, from the first on (:data:`~jaxlab.sharding.LOGICAL`).
       min_size: leaves with fewer elements are not shared by ZeRO.
+      scanned: a regular expression of the names of parameters that are stacked over layers, on their first axis, and
+        of which the model gathers one layer at a time by itself (:func:`~jaxlab.sharding.constrain.hold_whole`, as
+        ``GPT(..., scan=True)`` does): at stage 3 no device ever has all layers. What is to be gathered again in the
+        backward pass is then the model's to say (``remat``).
 
     Raises:
       TypeError, ValueError: of :func:`~jaxlab.sharding.make_mesh`; another stage than 0 to 3, or one above 0 on a mesh
@@ -74,6 +80,7 @@ class Layout:
     zero: int
     batch: tuple[str | None, ...]
     min_size: int
+    scanned: str | None
 
     def __init__(
         self,
@@ -83,6 +90,7 @@ class Layout:
         zero: int | None = None,
         batch: tuple[str | None, ...] = ("batch",),
         min_size: int = 1024,
+        scanned: str | None = None,
     ) -> None:
         mesh = mesh if isinstance(mesh, Mesh) else make_mesh(mesh)
         if zero is None:
@@ -97,6 +105,8 @@ class Layout:
             if name is not None:
                 hyper.one_of("batch", name, LOGICAL)
         hyper.integer("min_size", min_size, at_least=0)
+        if scanned is not None:
+            tree.check_rules("scanned", ((scanned, ()),), "a regular expression, such as '^blocks/'")
         specs_of({}, rules, dict(mesh.shape))
         named = {name for _, entries in rules for entry in entries for name in names_of(entry)}
         if idle := [name for name in mesh.shape if name not in AXES and name not in named]:
@@ -109,6 +119,7 @@ class Layout:
         # Tuples throughout, so that a layout has a hash.
         rules = tuple((pattern, tuple(tuple(e) if isinstance(e, list) else e for e in of)) for pattern, of in rules)
         values = {"mesh": mesh, "rules": rules, "zero": int(zero), "batch": tuple(batch), "min_size": min_size}
+        values |= {"scanned": scanned}
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -131,14 +142,17 @@ class Layout:
             of the parameters: shared if the layout's ``zero`` is at least that. 4: what a model computes with.
 
         Raises:
-          ValueError: rules that do not fit the parameters (:func:`~jaxlab.sharding.rules.specs_of`).
+          ValueError: rules that do not fit the parameters (:func:`~jaxlab.sharding.rules.specs_of`); a ``scanned``
+            that is found in no name.
         """
         leaves, treedef = jax.tree.flatten(params)
         names = tree.names(params)
         shapes = {name: np.shape(leaf) for name, leaf in zip(names, leaves, strict=True)}
+        if self.scanned is not None and names and not any(map(self._is_scanned, names)):
+            raise ValueError(f"scanned = {self.scanned!r} matches no parameter: accepted is one that does, or None")
         specs = specs_of(shapes, self.rules, self.axes)
         among, kept = _shared_axes(self.mesh, stage) if self.zero >= stage else ((), ())
-        cut = [zero_stages.cut(shapes[name], specs[name], among, self.axes, self.min_size, kept) for name in names]
+        cut = [self._cut(name, shapes[name], specs[name], among, kept) for name in names]
         return treedef.unflatten([NamedSharding(self.mesh, spec) for spec in cut])
 
     def state_shardings(self, init: Callable[[PyTree], PyTree], params: PyTree[Any]) -> PyTree[NamedSharding]:
@@ -214,19 +228,37 @@ class Layout:
         if self.zero < 3:
             return params
         # Said twice, before and after: else a compiler gathers sooner, and keeps what it gathered.
-        shares = jax.tree.map(hold, params, self.shardings(params))
-        return constrain_tree(shares, self.shardings(params, stage=4))
+        names, (leaves, treedef) = tree.names(params), jax.tree.flatten(params)
+        places = zip(*(jax.tree.leaves(self.shardings(params, stage=stage)) for stage in (3, 4)), strict=True)
+        gathered = [
+            leaf if self._is_scanned(name) else placement.put(hold(leaf, share), whole)
+            for name, leaf, (share, whole) in zip(names, leaves, places, strict=True)
+        ]
+        return treedef.unflatten(gathered)
 
     def gathering_again(self, loss: Callable[[PyTree[Array]], Any]) -> Callable[[PyTree[Array]], Any]:
         """A loss whose backward pass gathers the parameters again, where stage 3 shares them.
 
         Kept from the forward pass on, all of them would be whole on every device in between.
         """
-        return loss if self.zero < 3 else jax.checkpoint(loss, policy=_made)
+        return loss if self.zero < 3 or self.scanned else jax.checkpoint(loss, policy=_made)
 
     def share(self, values: PyTree[Array], *, stage: int) -> PyTree[Array]:
         """Something like the parameters, inside a step, each device with the share that it keeps at that stage."""
         return constrain_tree(values, self.shardings(values, stage=stage))
+
+    def _is_scanned(self, name: str) -> bool:
+        return self.scanned is not None and re.search(self.scanned, name) is not None
+
+    def _cut(
+        self, name: str, shape: tuple[int, ...], spec: PartitionSpec, among: tuple[str, ...], kept: tuple[str, ...]
+    ) -> PartitionSpec:
+        """How ZeRO cuts a parameter: of what is stacked over layers each of them, for a loop takes one at a time."""
+        layers = shape[:1] if self._is_scanned(name) else ()
+        own = [*spec, *[None] * (len(shape) - len(spec))]
+        each = PartitionSpec(*own[len(layers) :])
+        each = zero_stages.cut(shape[len(layers) :], each, among, self.axes, self.min_size, kept)
+        return PartitionSpec(*own[: len(layers)], *each)
 
     def share_batch(self, batch: PyTree[Array]) -> PyTree[Array]:
         """The batch, inside a step."""

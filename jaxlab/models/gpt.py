@@ -24,6 +24,9 @@ SMALL = jax.nn.initializers.normal(0.02)
 SCANNED = "^blocks/"
 """The names of parameters that are stacked over layers, for a layout (``Layout(..., scanned=SCANNED)``)."""
 
+STACKED = ((r"^blocks/.*kernel$", "brc"),)
+"""What they are to optimizers of matrices: a matrix for each layer (``muon(..., layouts=STACKED)``)."""
+
 
 class Embed(nnx.Module):
     """A vector for each token; also the head that compares with each of them.

@@ -21,6 +21,7 @@ from jaxlab.modifiers.lookahead import lookahead
 from jaxlab.modifiers.mup import mup, mup_init, roles_of, scale_by_width
 from jaxlab.modifiers.noise_scale import track_noise_scale, tracked_noise_scale
 from jaxlab.modifiers.private import epsilon, private
+from jaxlab.modifiers.prune import prune, pruned
 from jaxlab.modifiers.registry import ModifierInfo, get, names
 from jaxlab.modifiers.sam import sam
 from jaxlab.modifiers.schedule_free import schedule_free, schedule_free_adamw, schedule_free_sgd
@@ -52,6 +53,8 @@ __all__ = [
     "mup_init",
     "names",
     "private",
+    "prune",
+    "pruned",
     "roles_of",
     "sam",
     "scale_by_width",

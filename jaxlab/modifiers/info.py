@@ -10,7 +10,7 @@ import optax
 STATIC = frozenset(
     {
         *("inner", "magnitude", "depths", "transforms", "labels", "axis", "mask", "decay_mask", "layer_axes"),
-        *("roles", "kind", "debias", "microbatch", "state_dtype"),
+        *("roles", "kind", "debias", "microbatch", "state_dtype", "scope", "layouts"),
     }
 )
 """Parameters of the factories that are structure, never traced. All others are numbers."""

@@ -19,6 +19,7 @@ from jaxlab.modifiers.lookahead import LOOKAHEAD
 from jaxlab.modifiers.mup import MUP
 from jaxlab.modifiers.noise_scale import TRACK_NOISE_SCALE
 from jaxlab.modifiers.private import PRIVATE
+from jaxlab.modifiers.prune import PRUNE
 from jaxlab.modifiers.sam import SAM
 from jaxlab.modifiers.schedule_free import SCHEDULE_FREE
 from jaxlab.modifiers.skip_nonfinite import SKIP_NONFINITE
@@ -49,6 +50,7 @@ _MODIFIERS = {
         SAM,
         ASAM,
         PRIVATE,
+        PRUNE,
         TRACK_NOISE_SCALE,
     )
 }

@@ -48,6 +48,7 @@ ALTERNATIVES = {
     "max_size": 4,
     "whiten": "gradient",
     "one_sided": True,
+    "scope": "global",
     "axis": 0,
     "debias": False,
     "mask": None,
@@ -66,7 +67,16 @@ BESIDE = {"memory_size": {"line_search": "none"}}
 OFF_BY_DEFAULT = {"momentum": 0.8, "b3": 0.9, "growth_rate": 2.0}
 """Numbers whose default is None: what they are when they are on."""
 
-AT_REST = {"weight_decay": 0.0, "strength": 0.0, "noise_multiplier": 0.0, "radius": 1e6, "low": -1e6, "high": 1e6}
+AT_REST = {
+    "sparsity": 0.0,
+    "initial_sparsity": 0.0,
+    "weight_decay": 0.0,
+    "strength": 0.0,
+    "noise_multiplier": 0.0,
+    "radius": 1e6,
+    "low": -1e6,
+    "high": 1e6,
+}
 """What must hold for a transform to move nothing where the gradient is zero: no force, constraints kept already."""
 
 REQUIRED = {"strength": 0.1, "radius": 0.5, "low": 0.1, "high": 0.5}
@@ -98,6 +108,7 @@ MODIFIED = {
     "decay_to_init": {"weight_decay": 0.1},
     "lookahead": {"every": 4.0},
     "mup": {"growth": 3.0},
+    "prune": {"sparsity": 0.8, "initial_sparsity": 0.2, "begin": 2.0, "every": 4.0, "increases": 2.0},
     "swa": {"start": 2.0, "every": 4.0},
     "track_noise_scale": {"every": 4.0},
     "skip_spikes": {"sigmas": 1.0, "decay": 0.5, "warmup_steps": 3.0},
@@ -386,6 +397,8 @@ def _modified(name: str, inner: str, learning_rate, **arguments) -> optax.Gradie
         return factory(own(learning_rate), DEPTHS, **arguments)
     if name == "mup":
         return factory(own(learning_rate), ROLES, **arguments)
+    if name == "prune":
+        return factory(own(learning_rate), **{"layouts": LAYOUTS} | arguments)
     tx = factory(own(learning_rate), **arguments)
     return _elsewhere(tx) if name == "decay_to_init" else tx
 

@@ -26,6 +26,7 @@ NUMBERS = {
     "ema": {"decay": 0.9},
     "swa": {"start": 5.0},
     "private": {"clip_norm": 10.0, "noise_multiplier": 0.01},
+    "prune": {"sparsity": 0.17, "begin": 5.0, "every": 2.0, "increases": 3.0},
 }
 """Arguments of modifiers that have no default, or whose default is for longer runs."""
 

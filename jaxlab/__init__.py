@@ -1,8 +1,8 @@
 """jaxlab: a functional optimization lab in JAX.
 
 Transforms to import into any JAX project, a training step that is one compiled XLA program, and experiments
-that end in a verdict. Importing this package loads jax and optax; the parts that lean on flax, orbax,
-matplotlib or scikit-learn are loaded when they are first asked for.
+that end in a verdict. Each part is loaded when it is first asked for: the transforms need jax and optax alone, and
+:mod:`jaxlab.doctor` not even these.
 
 >>> import jaxlab
 >>> tx = jaxlab.optimizers.adamw(1e-3)
@@ -11,16 +11,28 @@ matplotlib or scikit-learn are loaded when they are first asked for.
 import importlib
 from typing import TYPE_CHECKING
 
-from jaxlab import losses, modifiers, optimizers, regularizers, schedules
-
 if TYPE_CHECKING:
-    from jaxlab import models, precision, report, sharding, sweep, tasks, train, verdict
+    from jaxlab import (
+        doctor,
+        losses,
+        models,
+        modifiers,
+        optimizers,
+        precision,
+        regularizers,
+        report,
+        schedules,
+        sharding,
+        sweep,
+        tasks,
+        train,
+        verdict,
+    )
 
 __version__ = "0.1.0"
 
-_LAZY = ("models", "precision", "report", "sharding", "sweep", "tasks", "train", "verdict")
-
 __all__ = [
+    "doctor",
     "losses",
     "models",
     "modifiers",
@@ -38,7 +50,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in _LAZY:
+    if name in __all__:
         return importlib.import_module(f"jaxlab.{name}")
     raise AttributeError(f"module 'jaxlab' has no attribute {name!r}; its parts are {', '.join(__all__)}")
 

@@ -5,7 +5,7 @@ import os
 import jax
 import numpy as np
 
-from jaxlab.core import hyper
+from jaxlab.core import host, hyper
 
 
 def use_every_core(cores: int | None = None) -> None:
@@ -27,8 +27,7 @@ def use_every_core(cores: int | None = None) -> None:
     Raises:
       RuntimeError: JAX has computed already.
     """
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    number = hyper.integer("cores", available if cores is None else cores, at_least=1)
+    number = hyper.integer("cores", host.cores() if cores is None else cores, at_least=1)
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", number)
 

@@ -8,15 +8,16 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
+from jaxlab.core import host
+
 MARGIN = 0.8
 """The share of the free memory that a population takes: allocators lose some, others want some."""
 
 
-def free(devices: Sequence[Any], root: Path = Path("/")) -> int | None:
+def free(devices: Sequence[Any], root: Path = host.ROOT) -> int | None:
     """Bytes that a program may use on each of the devices; None: nobody knows.
 
-    An accelerator is asked. Devices of the host share what the system says is available, or what is left of a
-    container's limit where that is less.
+    An accelerator is asked. Devices of the host share what it has left (:func:`~jaxlab.core.host.free_memory`).
 
     Args:
       devices: of one kind.
@@ -28,31 +29,8 @@ def free(devices: Sequence[Any], root: Path = Path("/")) -> int | None:
         return int(MARGIN * min(known))
     if devices[0].platform != "cpu":
         return None
-    known = [count for count in (_available(root), _left_to_container(root)) if count is not None]
-    return int(MARGIN * min(known) / len(jax.local_devices())) if known else None
-
-
-def _available(root: Path) -> int | None:
-    found = _entries(root / "proc/meminfo").get("MemAvailable:")
-    return None if found is None else 1024 * int(found)
-
-
-def _left_to_container(root: Path) -> int | None:
-    """Of cgroup v2. Pages of files that were read count as used there, yet make room for whoever asks."""
-    group = root / "sys/fs/cgroup"
-    limit, used = (_text(group / name) for name in ("memory.max", "memory.current"))
-    if not (limit.isdecimal() and used.isdecimal()):
-        return None
-    return max(0, int(limit) - int(used) + int(_entries(group / "memory.stat").get("inactive_file", 0)))
-
-
-def _entries(source: Path) -> dict[str, str]:
-    """Names and numbers, a pair a line."""
-    return {words[0]: words[1] for line in _text(source).splitlines() if len(words := line.split()) > 1}
-
-
-def _text(source: Path) -> str:
-    return source.read_text().strip() if source.is_file() else ""
+    left = host.free_memory(root)
+    return None if left is None else int(MARGIN * left / len(jax.local_devices()))
 
 
 def of_arrays(tree: PyTree) -> int:

@@ -6,6 +6,8 @@ from jaxlab.precision.phases import Phased, Phases
 from jaxlab.precision.policy import Policy, as_policy
 from jaxlab.precision.ranges import Range, ranges
 from jaxlab.precision.saturate import saturating_cast
+from jaxlab.precision.weight_file import load_weights, save_weights
+from jaxlab.precision.weight_only import Quantized, dequantize, quantize
 
 __all__ = [
     "LossScale",
@@ -14,10 +16,15 @@ __all__ = [
     "Phased",
     "Phases",
     "Policy",
+    "Quantized",
     "Range",
     "as_policy",
     "current_loss_scale",
+    "dequantize",
+    "load_weights",
     "loss_scaled",
+    "quantize",
     "ranges",
     "saturating_cast",
+    "save_weights",
 ]

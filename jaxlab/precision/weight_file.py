@@ -1,0 +1,171 @@
+"""Weights in one file, as small as they are: zeros and 8 bits take the room that they need.
+
+The file is in the format of safetensors: the length of a header, the header in JSON, and the bytes of the arrays. It
+holds no code, and is read without running any. https://github.com/huggingface/safetensors describes it.
+
+A leaf is stored whole, or, where that is less, as a bit for each of its values, set where it is not zero, and those
+that are not. A quantized leaf is its codes, whole or so, and its scales.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from jaxlab.core import tree
+from jaxlab.core.files import write_atomically
+from jaxlab.core.leafwise import require_real
+from jaxlab.precision.weight_only import Quantized, is_quantized
+
+SCHEMA = "jaxlab.weights/1"
+_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int8": "I8", "uint8": "U8"}
+_NAMES = {code: name for name, code in _DTYPES.items()}
+_LENGTH = 8
+
+
+def save_weights(path: str | Path, params: PyTree, about: Mapping[str, Any] | None = None) -> int:
+    """Writes parameters, some of them perhaps quantized or mostly zero, to one file.
+
+    Args:
+      path: of the file, in a folder that is there; what stood there is replaced, whole.
+      params: nested dicts of floating arrays and of what :func:`~jaxlab.precision.quantize` makes of them.
+      about: JSON data that :func:`load_weights` gives back: which model, which task.
+
+    Returns:
+      The size of the file in bytes.
+
+    Raises:
+      TypeError: leaves that are no floating arrays, other containers than dicts with names, ``about`` that is no JSON.
+      OSError: the file cannot be written.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> _ = save_weights(path, {"dense": {"kernel": jnp.eye(3)}}, about={"task": "line"})
+    >>> params, about = load_weights(path)
+    >>> params["dense"]["kernel"].tolist(), about
+    ([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], {'task': 'line'})
+    """
+    leaves = jax.tree.leaves(params, is_leaf=is_quantized)
+    named = dict(zip(tree.names(params, is_leaf=is_quantized), leaves, strict=True))
+    if jax.tree.structure(_nested(named)) != jax.tree.structure(params) or any(":" in name for name in named):
+        raise TypeError(
+            f"params = {jax.tree.structure(params)}: accepted are nested dicts whose keys are texts without / and :"
+        )
+    arrays: dict[str, np.ndarray] = {}
+    forms = {}
+    for name, leaf in named.items():
+        if isinstance(leaf, Quantized):
+            values, dtype = np.asarray(leaf.codes), leaf.dtype
+            arrays[f"{name}:scales"] = np.asarray(leaf.scales)
+        else:
+            require_real(name, leaf)
+            values, dtype = np.asarray(leaf), str(leaf.dtype)
+        forms[name] = [dtype, [*values.shape]]
+        arrays |= {name + part: array for part, array in _parts(values).items()}
+    try:
+        manifest = json.dumps({"schema": SCHEMA, "leaves": forms, "about": dict(about or {})}, separators=(",", ":"))
+    except TypeError as error:
+        raise TypeError(f"about: {error}; accepted is JSON data") from None
+    content = _packed(arrays, manifest)
+    write_atomically(path, content)
+    return len(content)
+
+
+def load_weights(path: str | Path) -> tuple[PyTree, dict[str, Any]]:
+    """What :func:`save_weights` wrote: the parameters, to the bit, quantized ones as they are, and ``about``.
+
+    Raises:
+      OSError: there is no such file, or it cannot be read.
+      ValueError: a file that is cut off, changed, or of another kind.
+    """
+    arrays, manifest = _unpacked(Path(path))
+    named = {}
+    for name, (dtype, shape) in manifest["leaves"].items():
+        if name in arrays:
+            values = arrays[name].reshape(shape)
+        else:
+            values = _spread(arrays[f"{name}:mask"], arrays[f"{name}:nonzero"], shape)
+        scales = arrays.get(f"{name}:scales")
+        named[name] = (
+            jnp.asarray(values) if scales is None else Quantized(jnp.asarray(values), jnp.asarray(scales), dtype)
+        )
+    return _nested(named), manifest["about"]
+
+
+def _parts(values: np.ndarray) -> dict[str, np.ndarray]:
+    """An array whole, or what of it is not zero and where, whichever is less."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    # By its bits: a zero with a sign is a value like any other.
+    present = flat.view(f"u{flat.dtype.itemsize}") != 0
+    mask, nonzero = np.packbits(present), flat[present]
+    return {"": values} if flat.nbytes <= mask.nbytes + nonzero.nbytes else {":mask": mask, ":nonzero": nonzero}
+
+
+def _spread(mask: np.ndarray, nonzero: np.ndarray, shape: list[int]) -> np.ndarray:
+    flat = np.zeros(math.prod(shape), nonzero.dtype)
+    flat[np.unpackbits(mask, count=flat.size).astype(bool)] = nonzero
+    return flat.reshape(shape)
+
+
+def _nested(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves by name as nested dicts."""
+    whole: dict[str, Any] = {}
+    for name, leaf in named.items():
+        *above, last = name.split("/")
+        node = whole
+        for key in above:
+            node = node.setdefault(key, {})
+        node[last] = leaf
+    return whole
+
+
+def _packed(arrays: Mapping[str, np.ndarray], manifest: str) -> bytes:
+    """Arrays and a text in the format of safetensors, wide numbers first: so all lie at multiples of their size."""
+    header: dict[str, Any] = {}
+    parts, end = [], 0
+    for name in sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name)):
+        array = np.ascontiguousarray(arrays[name])
+        begin, end = end, end + array.nbytes
+        header[name] = {"dtype": _DTYPES[str(array.dtype)], "shape": [*array.shape], "data_offsets": [begin, end]}
+        parts.append(array.tobytes())
+    content = b"".join(parts)
+    metadata = {"jaxlab": manifest, "sha256": _hash(manifest, content)}
+    text = json.dumps({"__metadata__": metadata, **header}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH)
+    return len(text).to_bytes(_LENGTH, "little") + text + content
+
+
+def _unpacked(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    data, accepted = path.read_bytes(), "accepted is a whole file that save_weights wrote"
+    begin = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
+    try:
+        header = json.loads(data[_LENGTH:begin])
+        metadata = header.pop("__metadata__")
+        text, wanted = metadata["jaxlab"], metadata["sha256"]
+        manifest = json.loads(text)
+        size = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{path} has no header of {SCHEMA}: {accepted}") from None
+    if manifest.get("schema") != SCHEMA:
+        raise ValueError(f"{path} has the schema {manifest.get('schema')!r}: accepted is {SCHEMA!r}")
+    content = data[begin:]
+    if len(content) != size:
+        raise ValueError(f"{path} holds {len(content)} bytes of arrays, its header counts {size}: {accepted}")
+    if _hash(text, content) != wanted:
+        raise ValueError(f"{path} is not as it was written (its SHA-256 differs): {accepted}")
+    arrays = {}
+    for name, entry in header.items():
+        start, end = entry["data_offsets"]
+        arrays[name] = np.frombuffer(content[start:end], jnp.dtype(_NAMES[entry["dtype"]])).reshape(entry["shape"])
+    return arrays, manifest
+
+
+def _hash(manifest: str, content: bytes) -> str:
+    return hashlib.sha256(manifest.encode() + content).hexdigest()

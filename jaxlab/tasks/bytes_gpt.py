@@ -9,6 +9,7 @@ from jaxlab.optimizers import Recipe
 from jaxlab.tasks import stdlib
 from jaxlab.tasks.base import Task
 from jaxlab.tasks.prediction import NextToken
+from jaxlab.text.corpus import HELD_OUT_PERCENT
 
 CONTEXT = 64
 WINDOWS, TEST_WINDOWS = 32_768, 1_024
@@ -34,11 +35,11 @@ def task() -> Task:
     on two CPU cores that had much other work; stored as ``benchmarks/results/cpu-2-cores/train-bytes_gpt.json``.
     """
     library = stdlib.library()
-    pool, test = (windows(library.text(test=test), count) for test, count in ((False, WINDOWS), (True, TEST_WINDOWS)))
+    pool, test = windows(library.text(held_out=False), WINDOWS), windows(library.text(held_out=True), TEST_WINDOWS)
     return Task(
         name="bytes_gpt",
         description=f"the next byte of stretches of {CONTEXT}, {WINDOWS:,} of them, {TEST_WINDOWS:,} for the test from "
-        f"{stdlib.TEST_PERCENT}% of the files; {library.describe()}; a transformer of 3 blocks, width 96, 3 heads",
+        f"{HELD_OUT_PERCENT}% of the files; {library.describe()}; a transformer of 3 blocks, width 96, 3 heads",
         data={name: jnp.asarray(cut) for name, cut in pool.items()},
         test={name: jnp.asarray(cut) for name, cut in test.items()},
         init=MODEL.init,

@@ -67,7 +67,7 @@ def task() -> Task:
     library = stdlib.library()
     texts: dict[str, list[bytes]] = collections.defaultdict(list)
     for file in library.files:
-        texts[file.module].append(file.content)
+        texts[stdlib.module(file.path)].append(file.content)
     joined = {module: b"\n".join(contents) for module, contents in texts.items()}
     modules = sorted(joined, key=lambda module: (-len(joined[module]), module))[:MODULES]
     cut = [snippets(joined[module]) for module in modules]

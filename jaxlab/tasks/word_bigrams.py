@@ -15,6 +15,7 @@ from jaxlab.optimizers import Recipe
 from jaxlab.tasks import stdlib
 from jaxlab.tasks.base import Task
 from jaxlab.tasks.prediction import NextToken
+from jaxlab.text.corpus import HELD_OUT_PERCENT
 
 CLASSES = 1_024
 UNKNOWN = CLASSES - 1
@@ -61,14 +62,14 @@ def task() -> Task:
     3.11.7 5.49 bits, where the frequencies of words alone have 6.37, and the default recipe reached 4.95.
     """
     library = stdlib.library()
-    training, held_out = (stdlib.tokens(library.text(test=test)) for test in (False, True))
+    training, held_out = (stdlib.tokens(library.text(held_out=test)) for test in (False, True))
     frequent = collections.Counter(training).most_common(CLASSES - 1)
     index = {word: place for place, (word, _) in enumerate(frequent)}
     pool, test = pairs(training, index, PAIRS), pairs(held_out, index, TEST_PAIRS)
     return Task(
         name="word_bigrams",
         description=f"the next word from the one before, {CLASSES:,} classes, {PAIRS:,} pairs, {TEST_PAIRS:,} for the "
-        f"test from {stdlib.TEST_PERCENT}% of the files; {library.describe()}; a table of logits",
+        f"test from {HELD_OUT_PERCENT}% of the files; {library.describe()}; a table of logits",
         data={name: jnp.asarray(words) for name, words in pool.items()},
         test={name: jnp.asarray(words) for name, words in test.items()},
         init=init,

@@ -1,4 +1,4 @@
-"""The standard library's source: which files, which side, which text."""
+"""The standard library's source: which files, which text, which words."""
 
 import hashlib
 import re
@@ -32,20 +32,20 @@ def folder(tmp_path):
 def test_the_librarys_own_source_in_order(folder):
     library = stdlib.library(folder)
     assert [file.path for file in library.files] == ["abc.py", "json/__init__.py", "json/decoder.py"]
-    assert [file.module for file in library.files] == ["abc", "json", "json"]
-    assert b"".join(library.text(test=side) for side in (False, True)).count(b"x = 1") == 1
+    assert [stdlib.module(file.path) for file in library.files] == ["abc", "json", "json"]
+    assert b"".join(library.text(held_out=side) for side in (False, True)).count(b"x = 1") == 1
 
 
 def test_the_digest_knows_names_and_contents(folder):
-    first = stdlib.library(folder).digest()
+    first = stdlib.library(folder).digest
     expected = hashlib.sha256(b"abc.py\x0010\x00import os\njson/__init__.py\x000\x00json/decoder.py\x006\x00x = 1\n")
     assert first == expected.hexdigest()
     stdlib.library.cache_clear()
     (folder / "abc.py").write_bytes(b"import re\n")
-    changed = stdlib.library(folder).digest()
+    changed = stdlib.library(folder).digest
     stdlib.library.cache_clear()
     (folder / "abc.py").rename(folder / "abd.py")
-    assert len({first, changed, stdlib.library(folder).digest()}) == 3
+    assert len({first, changed, stdlib.library(folder).digest}) == 3
 
 
 def test_a_folder_without_source_is_refused(tmp_path):
@@ -53,19 +53,10 @@ def test_a_folder_without_source_is_refused(tmp_path):
         stdlib.library(tmp_path)
 
 
-def test_the_split_is_of_files_for_ever():
-    held_out = [
-        path
-        for path in ("abc.py", "ast.py", "inspect.py", "json/decoder.py", "locale.py", "typing.py")
-        if stdlib.Source(path, b"").is_test
-    ]
-    assert held_out == ["abc.py", "ast.py", "inspect.py", "locale.py"]
-
-
 def test_this_machines_library():
     library = stdlib.library()
-    assert sum(len(file.content) for file in library.files) > 5e6
-    share = len(library.text(test=True)) / sum(len(file.content) for file in library.files)
+    assert sum(file.size for file in library.files) > 5e6
+    share = len(library.text(held_out=True)) / sum(file.size for file in library.files)
     assert 0.05 < share < 0.2
     assert {"argparse.py", "json/decoder.py", "asyncio/base_events.py"} <= {file.path for file in library.files}
     assert not any("test" in file.path.split("/")[:-1] for file in library.files)

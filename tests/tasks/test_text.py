@@ -20,7 +20,7 @@ task_of = functools.cache(get)
 
 @pytest.mark.parametrize("name", ["snippet_modules", "word_bigrams", "bytes_gpt"])
 def test_the_description_says_which_text_it_was(name):
-    assert stdlib.library().digest()[:12] in task_of(name).description
+    assert stdlib.library().digest[:12] in task_of(name).description
 
 
 def test_words_are_classes_by_frequency_and_pairs_are_neighbours():
@@ -100,7 +100,7 @@ def test_snippets_of_the_largest_modules_about_equally_many():
 def test_windows_are_the_texts_bytes_and_the_next_ones():
     task = task_of("bytes_gpt")
     for part, held_out in ((task.data, False), (task.test, True)):
-        text = stdlib.library().text(test=held_out)
+        text = stdlib.library().text(held_out=held_out)
         for x, y in zip(np.asarray(part["x"])[::501], np.asarray(part["y"])[::501], strict=True):
             assert bytes(x) + bytes(y[-1:]) in text
             assert bytes(x[1:]) == bytes(y[:-1])
@@ -111,8 +111,8 @@ def test_windows_do_not_overlap():
     text = np.arange(65 * 40, dtype=np.uint32).astype(np.uint8).tobytes()
     cut = bytes_gpt.windows(text, 40)
     assert cut["x"].shape == cut["y"].shape == (40, bytes_gpt.CONTEXT)
-    assert len(stdlib.library().text(test=False)) > bytes_gpt.WINDOWS * (bytes_gpt.CONTEXT + 1)
-    assert len(stdlib.library().text(test=True)) > bytes_gpt.TEST_WINDOWS * (bytes_gpt.CONTEXT + 1)
+    assert len(stdlib.library().text(held_out=False)) > bytes_gpt.WINDOWS * (bytes_gpt.CONTEXT + 1)
+    assert len(stdlib.library().text(held_out=True)) > bytes_gpt.TEST_WINDOWS * (bytes_gpt.CONTEXT + 1)
 
 
 @pytest.mark.parametrize("shape", [(7,), (3, 5)])

@@ -21,9 +21,9 @@ What ``data`` and ``fsdp`` send grows with the parameters, what ``tensor`` and `
 """
 
 from jaxlab.sharding.constrain import LOGICAL, constrain
-from jaxlab.sharding.distributed import Processes, feed, start
+from jaxlab.sharding.distributed import Processes, feed, rows, start
 from jaxlab.sharding.layout import Layout
 from jaxlab.sharding.mesh import make_mesh
 from jaxlab.sharding.rules import Rules
 
-__all__ = ["LOGICAL", "Layout", "Processes", "Rules", "constrain", "feed", "make_mesh", "start"]
+__all__ = ["LOGICAL", "Layout", "Processes", "Rules", "constrain", "feed", "make_mesh", "rows", "start"]

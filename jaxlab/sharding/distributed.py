@@ -109,6 +109,29 @@ def start(
     return chosen
 
 
+def rows(batch_size: int, layout: Layout) -> np.ndarray:
+    """Which examples of a batch, in their order, the devices of this process need: those that :func:`feed` loads.
+
+    For who reads ahead, and then hands :func:`feed` what was read: ``feed(lambda _: read, np.arange(batch_size),
+    layout)``.
+
+    Args:
+      batch_size: examples of the whole batch.
+      layout: of the training step.
+
+    Raises:
+      ValueError: a batch that the mesh does not divide.
+
+    >>> rows(16, Layout("data=-1")).tolist() == list(range(16))  # One process needs all.
+    True
+    """
+    check_layout(layout)
+    shape = (hyper.integer("batch_size", batch_size, at_least=1),)
+    spec = logical_spec(layout.batch[:1], shape, layout.axes, what="the batch")
+    parts = NamedSharding(layout.mesh, spec).addressable_devices_indices_map(shape).values()
+    return np.unique(np.concatenate([np.arange(batch_size)[part] for part in parts if part is not None]))
+
+
 def feed(load: Callable[[np.ndarray], PyTree[ArrayLike]], indices: ArrayLike, layout: Layout) -> PyTree[Array]:
     """The batch of a step on the devices of all processes, of which each loads the examples of its own devices.
 
@@ -138,9 +161,7 @@ def feed(load: Callable[[np.ndarray], PyTree[ArrayLike]], indices: ArrayLike, la
             f"indices of shape {numbers.shape} and type {numbers.dtype}: accepted is one axis of whole numbers"
         )
     size = len(numbers)
-    spec = logical_spec(layout.batch[:1], (size,), layout.axes, what="the batch")
-    parts = NamedSharding(layout.mesh, spec).addressable_devices_indices_map((size,)).values()
-    positions = np.unique(np.concatenate([np.arange(size)[part] for part in parts if part is not None]))
+    positions = rows(size, layout)
     loaded = jax.tree.map(np.asarray, load(numbers[positions]))
     for name, leaf in zip(tree.names(loaded), jax.tree.leaves(loaded), strict=True):
         if leaf.shape[:1] != positions.shape:

@@ -9,7 +9,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 import jaxlab
-from jaxlab.sharding import Layout, feed, start
+from jaxlab.sharding import Layout, feed, rows, start
 from jaxlab.train import data
 from jaxlab.train.checkpoint import Checkpoints
 
@@ -59,6 +59,7 @@ def batch_at(step, loaded=None):
     def load(numbers):
         if loaded is not None:
             loaded.append(numbers)
+        np.testing.assert_array_equal(numbers, numbers_of(step)[rows(BATCH, layout())])
         return {name: leaf[numbers] for name, leaf in table().items()}
 
     return feed(load, numbers_of(step), layout())

@@ -10,6 +10,7 @@ from jaxlab.core import hyper
 from jaxlab.losses import classes
 from jaxlab.losses import reduction as common
 from jaxlab.losses.cross_entropy import cross_entropy
+from jaxlab.losses.head import head_logits
 from jaxlab.losses.z_loss import z_loss
 
 
@@ -31,11 +32,12 @@ def chunked_cross_entropy(
     a chunk's logits are made, reduced to losses and forgotten; the backward pass makes them again.
 
     Args:
-      hidden: what goes into the head, features on the last axis, any real dtype. A chunk at a time is cast to
-        float32 (float64 under ``jax_enable_x64``).
+      hidden: what goes into the head, features on the last axis, any real dtype. Logits are float32 (float64 under
+        ``jax_enable_x64``) whatever it is; where ``hidden`` and ``kernel`` are both bfloat16, or both float16, the
+        products are made of such numbers (:func:`~jaxlab.losses.head.head_logits`).
       labels: whole numbers, one for each token. An index that is no class makes its token's loss and gradient
         NaN.
-      kernel: the head; no bias. It is cast to float32 whole, so its gradient is summed over chunks in float32.
+      kernel: the head; no bias. Its gradient is summed over chunks in float32.
       label_smoothing: in [0, 1], as in :func:`jaxlab.losses.cross_entropy`.
       ignore_index: tokens with this label count for nothing, whether or not it is a class.
       z_loss_strength: of at least 0, as in :func:`jaxlab.losses.z_loss`; 0 for none.
@@ -96,8 +98,8 @@ def chunked_terms(
     label_smoothing = hyper.number("label_smoothing", label_smoothing, "[0, 1]")
     strength = hyper.number("z_loss_strength", z_loss_strength, "[0, inf)")
     chunk_size = hyper.integer("chunk_size", chunk_size, at_least=1)
-    common.check_numbers("hidden", hidden)
-    kernel = common.real("kernel", kernel)
+    common.check_real("hidden", hidden)
+    kernel_dtype, kernel = jnp.result_type(kernel), common.real("kernel", kernel)
     common.check_has_classes("kernel", kernel)
     if jnp.ndim(hidden) == 0 or jnp.ndim(kernel) != 2 or jnp.shape(hidden)[-1] != jnp.shape(kernel)[0]:
         raise ValueError(
@@ -109,8 +111,9 @@ def chunked_terms(
     weights = classes.ignore(common.spread(weights, batch), index, ignore_index)
 
     def losses(hidden: Array, index: Array, seen: Array) -> tuple[Array, Array]:
-        # NaN goes before the product: otherwise it would come back in the kernel's gradient.
-        logits = jnp.where(seen[:, None], common.real("hidden", hidden), 0) @ kernel
+        # NaN goes before the product: otherwise it would come back in the kernel's gradient. The kernel is cast back
+        # here, and not used as it came, so that the loop over chunks sums its gradient in float32.
+        logits = head_logits(jnp.where(seen[:, None], hidden, 0), kernel.astype(kernel_dtype))
         entropy = cross_entropy(logits, index, label_smoothing, weights=seen, reduction="none")
         penalty = z_loss(logits, strength, weights=seen, reduction="none")
         # Two outputs with gradients would keep the gradients of two chunks of logits.

@@ -16,10 +16,19 @@ def real(name: str, x: ArrayLike) -> Float[Array, "..."]:
     Raises:
       TypeError: complex numbers, what is no array of numbers.
     """
+    check_real(name, x)
+    return jnp.asarray(x, hyper.arithmetic_dtype())
+
+
+def check_real(name: str, x: Any) -> None:
+    """Refuses complex numbers, too.
+
+    Raises:
+      TypeError: complex numbers, what is no array of numbers.
+    """
     check_numbers(name, x)
     if jnp.iscomplexobj(x):
         raise TypeError(f"{name} has dtype {jnp.result_type(x)}: accepted are real numbers")
-    return jnp.asarray(x, hyper.arithmetic_dtype())
 
 
 def check_numbers(name: str, x: Any) -> None:

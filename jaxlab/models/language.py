@@ -8,7 +8,10 @@ from jaxtyping import Array, Float, Key
 from jaxlab.core import hyper
 from jaxlab.losses import cross_entropy, z_loss
 from jaxlab.losses.chunked_cross_entropy import chunked_terms
+from jaxlab.losses.head import head_logits
+from jaxlab.models.linear import in_dtype_of
 from jaxlab.models.pure import Params, PureModel
+from jaxlab.sharding.constrain import constrain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,11 +19,11 @@ class LanguageLoss:
     r"""Cross entropy of the next token, with a penalty on large logits; a ``loss_fn`` of the training step.
 
     The batch is ``{"x": tokens, "y": those that follow}``, both [batch, length]. The metric ``bits_per_token`` is the
-    cross entropy alone, in bits.
+    cross entropy alone, in bits. Logits are float32 whatever the parameters are
+    (:func:`~jaxlab.losses.head.head_logits`).
 
     Attributes:
-      model: of a :class:`~jaxlab.models.gpt.GPT`, or what has its methods ``features`` and ``logits`` and its
-        ``head_kernel``.
+      model: of a :class:`~jaxlab.models.gpt.GPT`, or what has its method ``features`` and its ``head_kernel``.
       z_loss: strength of :func:`~jaxlab.losses.z_loss`, at least 0.
       chunk_size: make the logits of at most so many tokens at a time
         (:func:`~jaxlab.losses.chunked_cross_entropy`): for vocabularies whose logits of a whole batch would fill the
@@ -32,7 +35,7 @@ class LanguageLoss:
     >>> import jax, jax.numpy as jnp
     >>> from jaxlab.models import GPT, pure
     >>> model = pure(lambda rngs: GPT(4, width=8, layers=1, heads=2, tied=True, rngs=rngs))
-    >>> params = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0)))
+    >>> params = jax.tree.map(jnp.zeros_like, jax.eval_shape(model.init, jax.random.key(0)))
     >>> tokens = jnp.array([[0, 1, 2, 3, 0]])
     >>> loss, metrics = LanguageLoss(model, z_loss=0.0)(params, {"x": tokens[:, :-1], "y": tokens[:, 1:]}, None)
     >>> float(metrics["bits_per_token"])
@@ -52,13 +55,14 @@ class LanguageLoss:
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """``(loss, metrics)``, means over the tokens of the batch."""
         model = self.model.bind(params)
-        features = model.features(batch["x"], key)
+        kernel = model.head_kernel
+        features = in_dtype_of(model.features(batch["x"], key), kernel)
         if self.chunk_size is None:
-            logits = model.logits(features)
+            logits = constrain(head_logits(features, kernel), "batch", "sequence", "vocabulary")
             entropy = cross_entropy(logits, batch["y"])
             loss = entropy + z_loss(logits, self.z_loss)
         else:
             loss, entropy = chunked_terms(
-                features, batch["y"], model.head_kernel, z_loss_strength=self.z_loss, chunk_size=self.chunk_size
+                features, batch["y"], kernel, z_loss_strength=self.z_loss, chunk_size=self.chunk_size
             )
         return loss, {"bits_per_token": entropy / math.log(2)}

@@ -87,7 +87,7 @@ def executed(
         turns = turns_of(module, name, instruction) if instruction.opcode == "while" else 1
         sure = known and turns is not None and instruction.opcode != "conditional"
         for inner in called(instruction):
-            yield from executed(module, inner, times * (turns or 1), sure)
+            yield from executed(module, inner, times * (1 if turns is None else turns), sure)
 
 
 def called(instruction: Instruction) -> list[str]:
@@ -107,7 +107,7 @@ def continues(instruction: Instruction, computation: list[Instruction]) -> bool:
 def turns_of(module: Module, computation: str, loop: Instruction) -> int | None:
     """How often a loop turns, or None where nobody knows.
 
-    The compiler says so, or the loop is what a scan becomes: a number that begins at 0, grows by 1 and is compared
+    The compiler says so, or the loop counts: a number that begins at a constant, grows by a constant and is compared
     with a constant.
     """
     if told := re.search(r'"known_trip_count":\{"n":"(\d+)"', loop.attributes):
@@ -126,9 +126,12 @@ def turns_of(module: Module, computation: str, loop: Instruction) -> int | None:
     before = _element(module[computation], loop.operands[0], int(place[1]))
     step = _element(module[body[1]], module[body[1]][-1].name, int(place[1]))
     added = [_constant(module[body[1]], name) for name in step.operands] if step and step.opcode == "add" else []
-    if before is None or _constant(module[computation], before.name) != 0 or 1 not in added:
+    steps = [number for number in added if number is not None]
+    first = None if before is None else _constant(module[computation], before.name)
+    last = _constant(module[condition[1]], bound.name)
+    if first is None or last is None or len(steps) != 1 or steps[0] < 1:
         return None
-    return _constant(module[condition[1]], bound.name)
+    return max(0, math.ceil((last - first) / steps[0]))
 
 
 def _element(instructions: list[Instruction], name: str, place: int) -> Instruction | None:

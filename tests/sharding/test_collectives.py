@@ -227,13 +227,15 @@ def loop(bound: str, *, first: int = 0, step: int = 1, attributes: str = "") -> 
         (loop("constant(7)"), 7),
         (loop("parameter(1)", attributes=', backend_config={"known_trip_count":{"n":"3"}}'), 3),
         (loop("parameter(1)"), None),
-        (loop("constant(7)", first=2), None),
-        (loop("constant(7)", step=2), None),
+        (loop("constant(7)", first=2), 5),
+        (loop("constant(7)", step=2), 4),
+        (loop("constant(7)", first=8), 0),
+        (loop("constant(7)", step=0), None),
     ],
 )
 def test_turns_of_loops(text: str, turns: int | None) -> None:
     (one,) = collectives(text, MESH)
-    assert (one.count, one.exact) == (turns or 1, turns is not None)
+    assert (one.count, one.exact) == (1 if turns is None else turns, turns is not None)
 
 
 def test_groups_along_parts_of_axes_and_in_another_order() -> None:

@@ -34,6 +34,8 @@ class Results(TypedDict):
 
     An experiment that is one study has that study's fields here. One that is several, or none, has a
     null task, no arms, its ``studies``, and says the rest in ``numbers`` and ``sections``.
+
+    ``digests``: SHA-256 by name of what went in (text, tokens) and what came out (parameters).
     """
 
     schema: str
@@ -55,6 +57,7 @@ class Results(TypedDict):
     numbers: NotRequired[list[Number]]
     sections: NotRequired[list[Section]]
     studies: NotRequired[list[Study]]
+    digests: NotRequired[dict[str, str]]
 
 
 def check(results: Mapping[str, Any]) -> Results:

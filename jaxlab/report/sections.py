@@ -57,13 +57,21 @@ class Chart(TypedDict):
     rows: NotRequired[list[str]]
 
 
+class Listing(TypedDict):
+    """Text as it stands, line by line: what a program printed, what a model wrote."""
+
+    title: str
+    text: str
+
+
 class Section(TypedDict):
-    """A heading, paragraphs, tables and charts, in this order."""
+    """A heading, paragraphs, tables, charts and listings, in this order."""
 
     title: str
     text: list[str]
     tables: list[Table]
     charts: list[Chart]
+    listings: NotRequired[list[Listing]]
 
 
 def problems_of(sections: list[Section], path: str) -> list[str]:

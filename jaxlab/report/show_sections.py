@@ -36,7 +36,7 @@ def show_numbers(numbers: Sequence[Number]) -> Html | None:
 
 
 def show_section(section: Section, vectors: Mapping[str, str]) -> Html:
-    """A heading, paragraphs, tables, charts."""
+    """A heading, paragraphs, tables, charts, listings."""
     charts = [_figure(chart, vectors[chart["name"]]) for chart in section["charts"]]
     return el(
         "section",
@@ -44,6 +44,7 @@ def show_section(section: Section, vectors: Mapping[str, str]) -> Html:
         *(el("p", words, class_="words") for words in section["text"]),
         *map(_table, section["tables"]),
         el("div", *charts, class_="plots") if charts else None,
+        *(join(el("h3", one["title"]), el("pre", el("code", one["text"]))) for one in section.get("listings", [])),
     )
 
 

@@ -57,15 +57,13 @@ class HeldOut:
         count = len(tokens.tokens)
         windows = math.ceil(count / context)
         whole = math.ceil(windows / batch_size)
-        self.batches = whole if batches is None else hyper.integer("batches", batches, at_least=1)
+        self.batches = min(whole, whole if batches is None else hyper.integer("batches", batches, at_least=1))
+        shown = self.batches * batch_size
         if self.batches < whole:
             # Of full windows alone, for one that ends early would weigh less.
-            self._windows = np.linspace(0, count // context - 1, self.batches * batch_size).astype(np.int64)
-            self.predictions = len(self._windows) * context
+            self._stride, self.predictions = (count // context - 1, max(1, shown - 1)), shown * context
         else:
-            self.batches = whole
-            self._windows = np.arange(whole * batch_size)
-            self.predictions = count
+            self._stride, self.predictions = (1, 1), count
 
     @property
     def text_bytes(self) -> float:
@@ -83,7 +81,8 @@ class HeldOut:
           index: from 0, below :attr:`batches`.
         """
         hyper.integer("index", index, at_least=0, at_most=self.batches - 1)
-        firsts = self._windows[index * self.batch_size : (index + 1) * self.batch_size] * self.context
+        over, under = self._stride
+        firsts = (index * self.batch_size + np.arange(self.batch_size)) * over // under * self.context
         found = batch_of(self.tokens.tokens, firsts - 1, self.context)
         inside = firsts[:, None] + np.arange(self.context) < len(self.tokens.tokens)
         return {"x": found["x"], "y": found["y"], "weight": inside.astype(np.float32)}

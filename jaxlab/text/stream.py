@@ -120,8 +120,10 @@ class Stream:
           rows: which of the batch's examples; by default all.
         """
         first = hyper.integer("step", step, at_least=0) * self.batch_size
-        found = np.arange(self.batch_size) if rows is None else rows
-        places = [first + int(row) for row in found]
+        found = np.arange(self.batch_size) if rows is None else np.asarray(rows)
+        if found.min() < 0 or found.max() >= self.batch_size:
+            raise ValueError(f"rows = {found}: accepted are numbers from 0 to {self.batch_size - 1}")
+        places = [first + row for row in found.tolist()]
         return np.array([place - place % self.windows + self._order[place] for place in places], np.int64)
 
     def load(self, numbers: Int[np.ndarray, " b"]) -> Batch:

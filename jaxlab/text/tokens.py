@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxlab.core.files import replacing
-from jaxlab.text.corpus import PART, Corpus, Document
+from jaxlab.text.corpus import Corpus, Document
+from jaxlab.text.folder import PART
 from jaxlab.text.tokenizer import Tokenizer, Tokens, token_dtype
 
 MAGIC, VERSION, HEADER = b"jaxlabTK", 1, 256
@@ -23,7 +24,7 @@ _FIELDS = struct.Struct("<8sIIQQQ32s32s32s")
 _CHECKSUM = struct.Struct("<I")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class TokenFile:
     """A file of tokens that was opened; :func:`open_tokens` and :func:`write_tokens` make it.
 

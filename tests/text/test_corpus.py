@@ -1,7 +1,6 @@
 """Which files are text, which are held out, and what is said where there are none."""
 
 import hashlib
-import importlib
 import os
 import re
 import zlib
@@ -10,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from jaxlab.text import Document, corpus
-from jaxlab.text.corpus import PART, place
-
-# The package's attribute of this name is the function.
-module = importlib.import_module("jaxlab.text.corpus")
+from jaxlab.text import folder as below
+from jaxlab.text.corpus import place
+from jaxlab.text.folder import PART
 
 FILES = {
     "b.txt": "zwei\r\nü".encode(),
@@ -44,9 +42,7 @@ def test_text_is_what_is_utf8_without_nul_whatever_its_name(folder):
         "late.txt": "not UTF-8",
         "latin.txt": "not UTF-8",
     }
-    assert re.fullmatch(
-        r"text in 'text' \(3 files, 0\.0 MB, SHA-256 [0-9a-f]{12}, 4 more are no text\)", found.describe()
-    )
+    assert re.fullmatch(r"text in 'text' \(3 files, 0\.0 MB, SHA-256 [0-9a-f]{12}, 4 more left out\)", found.describe())
 
 
 def test_the_digest_is_of_names_lengths_and_contents_of_text_alone(folder):
@@ -68,15 +64,27 @@ def test_suffixes_choose_files(folder):
 
 
 def test_links_are_followed_once_and_broken_ones_told(folder):
-    root = folder({"b/c.txt": b"one", "d.txt": b"two"})
+    root = folder({"b/c.txt": b"one", "d.txt": b"two", ".hidden/e.txt": b"three"})
     (root / "b" / "loop").symlink_to(root)
     (root / "again").symlink_to(root / "b")
-    (root / "file.txt").symlink_to(root / "d.txt")
+    (root / "a.txt").symlink_to(root / "d.txt")
+    for name in ("f.txt", "g.txt"):
+        (root / name).symlink_to(root / ".hidden" / "e.txt")
+    (root / "hard.txt").hardlink_to(root / "d.txt")
     (root / "nowhere.txt").symlink_to(root / "missing")
+    (root / "self.txt").symlink_to(root / "self.txt")
+    (root / "shown").symlink_to(root / ".hidden")
     os.mkfifo(root / "pipe")
     found = corpus(root)
-    assert paths(found) == ["again/c.txt", "d.txt", "file.txt"]
-    assert found.left_out == {"nowhere.txt": "no regular file", "pipe": "no regular file"}
+    assert paths(found) == ["b/c.txt", "d.txt", "hard.txt", "shown/e.txt"]
+    assert found.left_out == {
+        "a.txt": "a link to another of them",
+        "f.txt": "a link to another of them",
+        "g.txt": "a link to another of them",
+        "nowhere.txt": "no regular file",
+        "pipe": "no regular file",
+        "self.txt": "no regular file",
+    }
 
 
 def test_names_that_are_no_utf8(folder):
@@ -132,7 +140,7 @@ def test_no_folder(folder):
     root = folder({"a.txt": b"one"})
     with pytest.raises(NotADirectoryError, match="is a file: accepted is a folder"):
         corpus(root / "a.txt")
-    with pytest.raises(NotADirectoryError, match="is not there: accepted is a folder"):
+    with pytest.raises(FileNotFoundError, match="is not there: accepted is a folder"):
         corpus(root / "missing")
 
 
@@ -146,14 +154,14 @@ def test_what_cannot_be_read_is_named(folder, monkeypatch):
     with pytest.raises(PermissionError, match=r"a file of text cannot be read \(Permission denied\); .*a\.txt'"):
         corpus(root)
     with pytest.raises(PermissionError, match="a folder of text cannot be read"):
-        module._refuse_folder(PermissionError(13, "Permission denied", str(root)))
+        below._refuse_folder(PermissionError(13, "Permission denied", str(root)))
 
 
 @pytest.mark.parametrize("part", [1, 2, 3, 5, 100])
 def test_parts_are_all_of_it_and_end_with_a_line_or_a_character(folder, monkeypatch, part):
     text = "aü€𝄞\n\nzweite Zeile 𝄞𝄞𝄞"
     document = corpus(folder({"a.txt": text.encode()})).files[0]
-    monkeypatch.setattr(module, "PART", part)
+    monkeypatch.setattr(below, "PART", part)
     parts = list(document.parts())
     assert "".join(one.decode() for one in parts) == text
     assert all(parts)

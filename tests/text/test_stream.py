@@ -140,6 +140,9 @@ def test_numbers_out_of_range(file, stream):
     for ask in (stream.batch, stream.numbers, stream.from_step):
         with pytest.raises(ValueError, match="step = -1: accepted is a whole number of at least 0"):
             ask(-1)
+    for rows in ([-1], [0, BATCH]):
+        with pytest.raises(ValueError, match=r"rows = .*: accepted are numbers from 0 to 3"):
+            stream.batch(0, np.array(rows))
     for name in ("ahead", "threads"):
         with pytest.raises(ValueError, match=f"{name} = 0: accepted"):
             stream.from_step(0, **{name: 0})

@@ -72,7 +72,7 @@ def test_tokens_are_as_wide_as_the_vocabulary_asks_and_little_endian(words, toke
 def test_parts_do_not_show(folder, tmp_path, monkeypatch, part):
     read = corpus(folder({f"{i}.txt": b"line one\nline 2\n\nlast" * i for i in range(6)}))
     whole = write_tokens(tmp_path / "whole", read, Bytes())
-    for name in ("corpus", "tokens"):
+    for name in ("folder", "tokens"):
         monkeypatch.setattr(importlib.import_module(f"jaxlab.text.{name}"), "PART", part)
     parts = write_tokens(tmp_path / "parts", read, Bytes())
     parts.check_content()
@@ -85,7 +85,7 @@ def test_words_of_long_documents_do_not_meet_where_lines_end(words, folder, tmp_
     read = corpus(folder({"1.txt": b"a b\nb a\n\na", "2.txt": b"b"}))
     expected = [1, 2, 2, 1, 1, 3, 2, 3]
     assert write_tokens(tmp_path / "out", read, tokenizer).tokens.tolist() == expected
-    for name in ("corpus", "tokens"):
+    for name in ("folder", "tokens"):
         monkeypatch.setattr(importlib.import_module(f"jaxlab.text.{name}"), "PART", 4)
     assert write_tokens(tmp_path / "out", read, tokenizer).tokens.tolist() == expected
 

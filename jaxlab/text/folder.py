@@ -1,0 +1,98 @@
+"""What is below a folder: which files there are, which of them are text, and their bytes, a part at a time."""
+
+import codecs
+import os
+import stat
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+PART = 2**22
+"""How many bytes of a file are in memory at a time."""
+
+_NUL, _NOT_UTF8, _SPECIAL, _AGAIN = "with a NUL byte", "not UTF-8", "no regular file", "a link to another of them"
+
+
+def walk(root: Path, *, links: bool, without: Collection[str] = ()) -> Iterator[str]:
+    """The paths of all files that no dot hides, in folders of other names; each folder once, whatever links there."""
+    seen = set()
+    tops = [root]
+    for top in tops:  # It grows by links, so that what has its own name goes before links to it.
+        for folder, folders, files in os.walk(top, onerror=_refuse_folder):
+            about = Path(folder).stat()
+            if (about.st_dev, about.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            # In one order on every machine, since of two links to a folder the first counts.
+            folders[:] = sorted(name for name in folders if name[0] != "." and name not in without)
+            if links:
+                tops += [path for name in folders if (path := Path(folder, name)).is_symlink()]
+            parents = Path(folder).relative_to(root).parts
+            yield from ("/".join((*parents, name)) for name in files if name[0] != ".")
+
+
+def regular(root: Path, paths: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """The sizes of those that are files, and why the others are none: links that lead nowhere or here, pipes."""
+    sizes: dict[str, int] = {}
+    left_out: dict[str, str] = {}
+    seen: set[tuple[int, int]] = set()
+    # Names before links. Hard links are names: some systems make them of files that happen to be equal.
+    for link in (False, True):
+        for path in (path for path in paths if (root / path).is_symlink() == link):
+            try:
+                about = (root / path).stat()
+            except OSError:
+                if not link:
+                    raise
+                left_out[path] = _SPECIAL
+                continue
+            file = (about.st_dev, about.st_ino)
+            if not stat.S_ISREG(about.st_mode):
+                left_out[path] = _SPECIAL
+            elif link and file in seen:
+                left_out[path] = _AGAIN
+            else:
+                seen.add(file)
+                sizes[path] = about.st_size
+    return dict(sorted(sizes.items())), left_out
+
+
+def problem(file: Path, tell: Callable[[bytes], None]) -> str | None:
+    """Why a file is no text, read no further than that; each block of text is told."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for block in blocks(file):
+            if b"\0" in block:
+                return _NUL
+            decoder.decode(block)
+            tell(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return _NOT_UTF8
+    return None
+
+
+def blocks(file: Path) -> Iterator[bytes]:
+    """The bytes of a file, at most :data:`PART` at a time.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    try:
+        with file.open("rb") as opened:
+            while block := opened.read(PART):
+                yield block
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"a file of text cannot be read ({error.strerror}); accepted is a folder whose files can, or suffixes that "
+            "this file does not have",
+            str(file),
+        ) from error
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    raise OSError(
+        error.errno, f"a folder of text cannot be read ({error.strerror}); accepted is one that can", error.filename
+    ) from error

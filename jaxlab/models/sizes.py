@@ -103,7 +103,8 @@ def shape_of(size: str | float, vocabulary: int, *, activation: str = "relu2", t
     Width over layers rises slowly with the size, :math:`25\, (N / 10^6)^{0.18}`: 25 at a million, 60 at 124 million,
     124 at 7 billion, near what published models of each size have. Widths are multiples of 32 below 256, of 64 below
     512, of 256 below 2048, then of 512; a head has 32 features below a width of 256, 64 below 1024, then 128. From a
-    billion parameters on four heads share their keys and values.
+    billion parameters on four heads share their keys and values, widths are at least 2048, and layers are multiples of
+    8: devices that share an optimizer's work take whole matrices, and equally many.
 
     Args:
       size: such as ``"1M"``, ``"124M"`` or ``"7B"``, or a number of parameters.
@@ -116,7 +117,7 @@ def shape_of(size: str | float, vocabulary: int, *, activation: str = "relu2", t
     >>> shape_of("124M", 50_304, tied=True)
     GPTShape(vocabulary=50304, width=768, layers=12, heads=12, kv_heads=12, activation='relu2', tied=True)
     >>> shape_of("7B", 32_768).layers, shape_of("7B", 32_768).width
-    (38, 4096)
+    (40, 4096)
     """
     count = parameters_of(size)
     hyper.integer("vocabulary", vocabulary, at_least=1)
@@ -126,15 +127,16 @@ def shape_of(size: str | float, vocabulary: int, *, activation: str = "relu2", t
         heads = width // (32 if width < 256 else 64 if width < 1024 else 128)
         kv_heads = heads // 4 if count >= 1e9 and heads % 4 == 0 else heads
         one, two = (GPTShape(vocabulary, width, n, heads, kv_heads, activation, tied) for n in (1, 2))
-        block = two.parameters - one.parameters
-        layers = max(1, round((count - (one.parameters - block)) / block))
+        block, many = two.parameters - one.parameters, 8 if count >= 1e9 else 1
+        layers = max(1, round((count - (one.parameters - block)) / block / many)) * many
         return dataclasses.replace(one, layers=layers)
 
     def misfit(shape: GPTShape) -> float:
         return abs(math.log(shape.width / shape.layers / aspect)) + 4 * abs(math.log(shape.parameters / count))
 
     # Even numbers of heads, and from 2048 on multiples of four, divide well among devices.
-    widths = [*range(32, 256, 32), *range(256, 512, 64), *range(512, 2048, 256), *range(2048, 32_768, 512)]
+    small = [*range(32, 256, 32), *range(256, 512, 64), *range(512, 2048, 256)]
+    widths = [*(small if count < 1e9 else []), *range(2048, 32_768, 512)]
     best = min(map(of_width, widths), key=misfit)
     if not 0.75 < best.parameters / count < 1.33:
         raise ValueError(

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-PART = 2**22
-"""How many bytes of a file are in memory at a time."""
+PART = 2**18
+"""How many bytes of a file are read, and encoded, at a time."""
 
 _NUL, _NOT_UTF8, _SPECIAL, _AGAIN = "with a NUL byte", "not UTF-8", "no regular file", "a link to another of them"
 

@@ -16,10 +16,12 @@ import numpy as np
 
 from jaxlab.core.files import replacing
 from jaxlab.text.corpus import Corpus, Document
-from jaxlab.text.folder import PART
 from jaxlab.text.tokenizer import Tokenizer, Tokens, token_dtype
 
 MAGIC, VERSION, HEADER = b"jaxlabTK", 1, 256
+TOGETHER = 2**22
+"""How many bytes of text a tokenizer is given at a time, in many parts, for all cores."""
+
 _FIELDS = struct.Struct("<8sIIQQQ32s32s32s")
 _CHECKSUM = struct.Struct("<I")
 
@@ -71,7 +73,7 @@ class TokenFile:
           ValueError: the tokens have another SHA-256, or one is outside the vocabulary.
         """
         total = hashlib.sha256()
-        length = PART // self.tokens.itemsize
+        length = TOGETHER // self.tokens.itemsize
         for start in range(0, len(self.tokens), length):
             part = self.tokens[start : start + length]
             total.update(part.tobytes())
@@ -88,11 +90,11 @@ class TokenFile:
 
 
 def write_tokens(path: str | Path, corpus: Corpus, tokenizer: Tokenizer, *, held_out: bool | None = None) -> TokenFile:
-    """Encodes a corpus, some millions of bytes at a time, into a file that is whole or not there.
+    """Encodes a corpus, a few millions of bytes at a time, into a file that is whole or not there.
 
     Documents follow each other by path, each ended by the tokenizer's separator, empty ones left out. Of a document
-    longer than a part (4 MiB), parts are encoded alone: where two meet, after a line, a token that would reach across
-    is two.
+    longer than a part (256 KiB), parts are encoded alone: where two meet, after a line, a token that would reach
+    across is two.
 
     Args:
       path: the file, replaced when the new one is complete.
@@ -188,7 +190,7 @@ def _header(*fields: bytes | int) -> bytes:
 
 
 def _encoded(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[Tokens]:
-    """The tokens of all documents; small ones are encoded together, so that a tokenizer may use all cores."""
+    """The tokens of all documents, in order."""
     end = np.array([] if tokenizer.separator is None else [tokenizer.separator], tokenizer.dtype)
     texts: list[bytes] = []
     ends: list[bool] = []
@@ -197,7 +199,7 @@ def _encoded(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[To
         texts.append(text)
         ends.append(ended)
         size += len(text)
-        if size >= PART:
+        if size >= TOGETHER:
             yield _joined(tokenizer.encode_all(texts), ends, end)
             texts, ends, size = [], [], 0
     if texts:

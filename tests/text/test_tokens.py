@@ -1,7 +1,6 @@
 """Token files hold what was encoded, and no other file, no part and no other tokenizer's file is taken for one."""
 
 import hashlib
-import importlib
 import struct
 import zlib
 
@@ -10,6 +9,8 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from jaxlab.text import Bytes, Subwords, corpus, open_tokens, write_tokens
+from jaxlab.text import folder as folders
+from jaxlab.text import tokens as token_files
 from jaxlab.text.tokens import HEADER
 
 FILES = {"abc.py": b"held out\n", "typing.py": b"train\r\n", "dir/x.txt": "träin 2".encode(), "empty": b""}
@@ -72,8 +73,8 @@ def test_tokens_are_as_wide_as_the_vocabulary_asks_and_little_endian(words, toke
 def test_parts_do_not_show(folder, tmp_path, monkeypatch, part):
     read = corpus(folder({f"{i}.txt": b"line one\nline 2\n\nlast" * i for i in range(6)}))
     whole = write_tokens(tmp_path / "whole", read, Bytes())
-    for name in ("folder", "tokens"):
-        monkeypatch.setattr(importlib.import_module(f"jaxlab.text.{name}"), "PART", part)
+    monkeypatch.setattr(folders, "PART", part)
+    monkeypatch.setattr(token_files, "TOGETHER", 3 * part)
     parts = write_tokens(tmp_path / "parts", read, Bytes())
     parts.check_content()
     assert parts.content_digest == whole.content_digest
@@ -85,8 +86,8 @@ def test_words_of_long_documents_do_not_meet_where_lines_end(words, folder, tmp_
     read = corpus(folder({"1.txt": b"a b\nb a\n\na", "2.txt": b"b"}))
     expected = [1, 2, 2, 1, 1, 3, 2, 3]
     assert write_tokens(tmp_path / "out", read, tokenizer).tokens.tolist() == expected
-    for name in ("folder", "tokens"):
-        monkeypatch.setattr(importlib.import_module(f"jaxlab.text.{name}"), "PART", 4)
+    monkeypatch.setattr(folders, "PART", 4)
+    monkeypatch.setattr(token_files, "TOGETHER", 8)
     assert write_tokens(tmp_path / "out", read, tokenizer).tokens.tolist() == expected
 
 

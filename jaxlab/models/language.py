@@ -37,7 +37,8 @@ class LanguageLoss:
     >>> model = pure(lambda rngs: GPT(4, width=8, layers=1, heads=2, tied=True, rngs=rngs))
     >>> params = jax.tree.map(jnp.zeros_like, jax.eval_shape(model.init, jax.random.key(0)))
     >>> tokens = jnp.array([[0, 1, 2, 3, 0]])
-    >>> loss, metrics = LanguageLoss(model, z_loss=0.0)(params, {"x": tokens[:, :-1], "y": tokens[:, 1:]}, None)
+    >>> loss_fn = jax.jit(LanguageLoss(model, z_loss=0.0))
+    >>> loss, metrics = loss_fn(params, {"x": tokens[:, :-1], "y": tokens[:, 1:]})
     >>> float(metrics["bits_per_token"])
     2.0
     """

@@ -6,7 +6,7 @@ from jaxlab import schedules
 from jaxlab.models.gpt import STACKED
 from jaxlab.optimizers import Recipe
 
-SIZE, CONTEXT, BATCH_SIZE, STEPS = "1M", 256, 16, 1200
+SIZE, CONTEXT, BATCH_SIZE, STEPS = "1M", 128, 16, 1600
 """Of the model, in tokens, in sequences, of the run."""
 
 NUMBERS: Mapping[str, Mapping[str, float]] = {

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         sharding,
         sweep,
         tasks,
+        text,
         train,
         verdict,
     )
@@ -44,6 +45,7 @@ __all__ = [
     "sharding",
     "sweep",
     "tasks",
+    "text",
     "train",
     "verdict",
 ]

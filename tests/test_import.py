@@ -18,6 +18,7 @@ HEAVY = {
     "rich",
     "scipy",
     "sklearn",
+    "tokenizers",
     "torch",
     "tyro",
 }
@@ -47,7 +48,9 @@ def loaded_after(program, tmp_path):
     return set(run.stdout.split())
 
 
-@pytest.mark.parametrize("program", ["import jaxlab", TRAINS, "import jaxlab.train"], ids=["import", "use", "train"])
+@pytest.mark.parametrize(
+    "program", ["import jaxlab", TRAINS, "import jaxlab.train, jaxlab.text"], ids=["import", "use", "train"]
+)
 def test_heavy_packages_stay_unloaded(program, tmp_path):
     assert loaded_after(program, tmp_path) & HEAVY == set()
 

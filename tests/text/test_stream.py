@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxlab.text import Stream
+from jaxlab.text.stream import window
 
 COUNT = 1_000
 CONTEXT, BATCH = 16, 4
@@ -43,6 +44,11 @@ def examples(stream, epoch):
     return shown[first % BATCH :][:WINDOWS]
 
 
+def test_the_file_is_a_ring():
+    for start, length in itertools.product(range(-1, 12), range(1, 14)):
+        assert window(np.arange(5), start, length).tolist() == [(start + i) % 5 for i in range(length)]
+
+
 def test_a_batch_is_windows_and_the_same_one_later(stream):
     batch = stream.batch(5)
     assert {name: (leaf.shape, leaf.dtype.name) for name, leaf in batch.items()} == {
@@ -73,6 +79,12 @@ def test_seeds_and_neighbouring_epochs_share_nothing(file):
     assert len(set(shown)) == 9
     cuts = {min(one) % CONTEXT for one in shown}
     assert len(cuts) > 3
+    # Whose windows the same numbers name: an epoch of one seed is not the next seed's epoch before.
+    orders = [
+        tuple(int(one.numbers(step)[0]) % WINDOWS for step in range(2 * WINDOWS))
+        for one in (Stream(file, CONTEXT, 1, seed) for seed in range(2))
+    ]
+    assert len({order[half : half + WINDOWS] for order in orders for half in (0, WINDOWS)}) == 4
 
 
 def test_the_order_is_for_ever(stream):

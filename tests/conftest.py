@@ -4,17 +4,22 @@ And how: nearly all of their time is compilation of programs that run once, so t
 where tests train.
 """
 
+import functools
+import gc
 import os
 from importlib.metadata import version
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+# By default a program is cut into 32 parts, for as many threads to compile: twice the work where programs are small.
+os.environ["XLA_FLAGS"] += " --xla_cpu_parallel_codegen_split_count=1"
 # Later versions do not have this flag, and one that is unknown ends the process.
 os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false" * (int(version("jaxlib").split(".")[1]) < 11)
 
 import jax
 import pytest
+from jax._src.interpreters import mlir
 
 # Scripts, not modules: the first make frozen data and need packages that tests do not, the others run as processes.
 collect_ignore = ["data", "clients"]
@@ -23,6 +28,17 @@ TRAINING = {"experiments", "sweep", "tasks"}
 """Folders whose programs run so long that their optimization pays."""
 
 jax.config.update("jax_disable_most_optimizations", True)
+
+# For each program that it lowers jax makes a compiler's context that knows all dialects: of an operation that runs
+# outside of programs, a quarter of the time. One context for all programs of a module of tests gives the same code.
+mlir.make_ir_context = functools.cache(mlir.make_ir_context)
+
+
+def pytest_collection_finish():
+    """What is imported and collected stays: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_addoption(parser):
@@ -35,6 +51,7 @@ def optimized(request):
     """XLA's own optimization where tests train."""
     trains = request.path.parent.name in TRAINING
     jax.config.update("jax_disable_most_optimizations", not trains)
+    mlir.make_ir_context.cache_clear()
     yield
     jax.config.update("jax_disable_most_optimizations", True)
 

@@ -121,6 +121,9 @@ def begin(plan: Plan, checkpoints: Checkpoints) -> tuple[TrainState, dict[str, A
     else:
         # Of a model that fills its devices there is no room for two.
         state = abstract_state(init, programs.build, plan.hyperparams, layout=programs.layout, **parts)
+    if programs.layout is None:
+        # As what is restored lies: on this very device, so that both run the same program.
+        state = jax.device_put(state, jax.devices()[0])
     return (checkpoints.restore(state), checkpoints.note()) if saved else (state, {})
 
 

@@ -90,7 +90,8 @@ class Log:
             file.write(line_of(record))
         if self._writer is not None:
             for name, value in record.items():
-                self._writer.add_scalar(name, value, int(record["step"]))
+                if math.isfinite(value):
+                    self._writer.add_scalar(name, value, int(record["step"]))
             self._writer.flush()
 
     def evaluations(self) -> list[Record]:

@@ -107,11 +107,10 @@ def write_tokens(path: str | Path, corpus: Corpus, tokenizer: Tokenizer, *, held
       ValueError: there is nothing to encode; text or a token that cannot be.
 
     >>> import tempfile
-    >>> from jaxlab.text import Bytes, Corpus, Document
+    >>> from jaxlab.text import Bytes, corpus
     >>> folder = Path(tempfile.mkdtemp())
     >>> (folder / "a.txt").write_bytes(b"ab"), (folder / "b.txt").write_bytes(b"c")
     (2, 1)
-    >>> from jaxlab.text.corpus import corpus
     >>> made = write_tokens(folder / "all.tokens", corpus(folder), Bytes())
     >>> made.tokens.tolist(), made.text_bytes
     ([97, 98, 0, 99, 0], 3)

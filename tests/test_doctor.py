@@ -153,6 +153,16 @@ def test_what_is_optional_and_missing_is_said_with_the_command(monkeypatch):
     assert doctor.works([*extras.values()])
 
 
+def test_what_pip_has_to_get_is_what_is_not_there_at_all(monkeypatch):
+    """What is there stays as it is, also where it is old: Colab's packages are Colab's."""
+    known = installed.version_of
+    gone = {"jaxtyping": None, "grain": None, "optuna": "0.1"}
+    monkeypatch.setattr(installed, "version_of", lambda name: gone.get(name, known(name)))
+    assert doctor.missing("lab") == ["jaxtyping>=0.3.3", "grain>=0.2.12"]
+    with pytest.raises(ValueError, match=r"extra = 'labs': accepted are lab, notebook"):
+        doctor.missing("labs")
+
+
 @pytest.mark.parametrize(
     ("environment", "versions", "devices", "files", "name", "advice"),
     [

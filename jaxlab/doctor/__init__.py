@@ -5,5 +5,6 @@ Nothing here needs a package that may be missing or broken: jax is asked in a pr
 
 from jaxlab.doctor.examine import examine
 from jaxlab.doctor.finding import Finding, works
+from jaxlab.doctor.installed import missing
 
-__all__ = ["Finding", "examine", "works"]
+__all__ = ["Finding", "examine", "missing", "works"]

@@ -110,6 +110,22 @@ def _required(need: Need) -> Finding:
     return Finding("versions", need.package, OK, version, data=data)
 
 
+def missing(extra: str) -> list[str]:
+    """The packages of an extra that are not installed at all, as pip takes them; those that are too old are left.
+
+    Raises:
+      ValueError: an unknown extra.
+
+    >>> "jax>=0.7.2" in missing("lab")
+    False
+    """
+    wanted = [need for need in needs() if need.extra in ("", extra)]
+    known = sorted({need.extra for need in needs()} - {""})
+    if extra not in known:
+        raise ValueError(f"extra = {extra!r}: accepted are {', '.join(known)}")
+    return [f"{need.package}>={need.floor}" for need in wanted if version_of(need.package) is None]
+
+
 def optional() -> list[Finding]:
     """The extras: what is there of each, and how to get the rest."""
     found = []

@@ -1,6 +1,7 @@
 """What a study leaves behind: results.json, plots and one self-contained page."""
 
 from jaxlab.report.environment import environment
+from jaxlab.report.live import LivePlot
 from jaxlab.report.page import render, write
 from jaxlab.report.results import SCHEMA, Results, check, load, save
 from jaxlab.report.study import Comparison, Study, task_entry
@@ -8,6 +9,7 @@ from jaxlab.report.study import Comparison, Study, task_entry
 __all__ = [
     "SCHEMA",
     "Comparison",
+    "LivePlot",
     "Results",
     "Study",
     "check",

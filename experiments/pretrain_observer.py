@@ -66,7 +66,9 @@ class Observer:
         self._begun = self._write = None
         if config.samples:
             self._begun = pretrain_samples.beginnings(self.tokenizer, config.samples, python=python)
-            self._write = programs.write(state, self._begun, config.sample_tokens, pretrain_samples.TEMPERATURE)
+            self._write = programs.write(
+                state, self._begun, config.sample_tokens, pretrain_samples.TEMPERATURE, config.context
+            )
 
     def evaluate(self, state: TrainState) -> Record:
         """Numbers by name; what was written goes into the folder ``samples``."""

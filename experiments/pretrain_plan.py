@@ -68,7 +68,7 @@ class Config:
     """How often the run is evaluated and saved."""
     samples: int = 8
     """Texts that are written at every evaluation; 0 for none."""
-    sample_tokens: int = 256
+    sample_tokens: int = 512
     """Length of each."""
     tensorboard: bool = False
     """Write event files, too."""

@@ -109,14 +109,15 @@ class Programs:
         return self._compiled(program, state, x)
 
     def write(
-        self, state: TrainState, begun: Int[np.ndarray, "n given"], length: int, temperature: float
+        self, state: TrainState, begun: Int[np.ndarray, "n given"], length: int, temperature: float, window: int
     ) -> Callable[[TrainState], Int[Array, "n length"]]:
-        """The text that the model writes after some beginnings: for a state always the same."""
+        """The text that the model writes after some beginnings, seeing a window: for a state always the same."""
 
         def program(state: TrainState) -> Int[Array, "n length"]:
             key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), 2)
             weights = self._weights(state)
-            return generate(self.model, weights, jnp.asarray(begun), length, temperature=temperature, key=key)
+            begin, options = jnp.asarray(begun), {"temperature": temperature, "window": window}
+            return generate(self.model, weights, begin, length, **options, key=key)
 
         # Without a mesh that is set: a few texts are divided by no mesh, and a token alone need not be.
         return self._compiled(program, state, mesh=False)

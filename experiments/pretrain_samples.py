@@ -28,16 +28,13 @@ class Judged(NamedTuple):
 
 
 def beginnings(tokenizer: text.Tokenizer, count: int, *, python: bool) -> Int[np.ndarray, "count given"]:
-    """What each text begins with: the end of the document before, empty lines, and the prompt.
-
-    The empty lines make all of one length.
-    """
+    """What each text begins with: empty lines that make all of one length, the end of a document, and the prompt."""
     chosen = [(PROMPTS if python else PROMPTS[:1])[i % (len(PROMPTS) if python else 1)] for i in range(count)]
     own = [tokenizer.encode(prompt).astype(np.int32) for prompt in chosen]
     line = tokenizer.encode("\n").astype(np.int32)[-1:]
     start = line if tokenizer.separator is None else np.array([tokenizer.separator], np.int32)
     longest = max(map(len, own))
-    return np.stack([np.concatenate([start, *[line] * (longest - len(some)), some]) for some in own])
+    return np.stack([np.concatenate([*[line] * (longest - len(some)), start, some]) for some in own])
 
 
 def texts(

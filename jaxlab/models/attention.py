@@ -162,7 +162,7 @@ class CausalAttention(nnx.Module):
         return self._out(attended(query, key, self._by_head(self.value, x, None)))
 
     def following(
-        self, x: Float[Array, "batch length width"], past: Past, position: Int[Array, ""]
+        self, x: Float[Array, "batch length width"], past: Past, position: Int[Array, ""], window: int | None = None
     ) -> tuple[Float[Array, "batch length width"], Past]:
         """The gathered features of positions that follow a past, and the past with them.
 
@@ -170,11 +170,13 @@ class CausalAttention(nnx.Module):
           x: features from ``position`` on.
           past: keys and values of the positions before; it has room for these.
           position: that of the first of ``x``; traced or not.
+          window: how many positions each sees at most, itself among them; by default all up to it.
         """
         new = Past(self._turned(self.key, x, None, position), self._by_head(self.value, x, None))
         past = Past(*(_written(old, some, position) for old, some in zip(past, new, strict=True)))
         query = self._turned(self.query, x, None, position)
-        seen = jnp.arange(past.key.shape[1]) <= position + jnp.arange(x.shape[1])[:, None]
+        back = position + jnp.arange(x.shape[1])[:, None] - jnp.arange(past.key.shape[1])
+        seen = (back >= 0) & (back < (past.key.shape[1] if window is None else window))
         return self._out(attended(query, past.key, past.value, seen)), past
 
     def _by_head(

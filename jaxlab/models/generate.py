@@ -16,6 +16,7 @@ def generate(
     steps: int,
     *,
     temperature: hyper.Scalar = 1.0,
+    window: int | None = None,
     key: Key[Array, ""],
 ) -> Int32[Array, "batch steps"]:
     r"""Tokens that follow a prompt, each drawn from what the model says after those before it.
@@ -23,7 +24,8 @@ def generate(
     .. math:: x_{t+1} \sim \operatorname{softmax}(z_t / \tau)
 
     Keys and values of the past are kept, so that each token costs the same. A pure function: jit it with ``steps``
-    static. Beyond the lengths that the model was trained with it writes on, but seldom well.
+    static. Beyond the lengths that the model was trained with it writes on, but seldom well: let ``window`` be that
+    length, then every attention sees distances that it knows.
 
     Args:
       model: of a :class:`~jaxlab.models.gpt.GPT`, or what has its methods ``nothing_past`` and ``following``.
@@ -31,10 +33,11 @@ def generate(
       prompt: at least one token for each example.
       steps: how many tokens to write, at least 1; static.
       temperature: :math:`\tau`, at least 0; 0 takes the likeliest token.
+      window: how many tokens each layer's attention sees at most, at least 1; None: all that there are.
       key: two runs with one key write the same.
 
     Raises:
-      ValueError: an empty prompt, a temperature below 0, fewer steps than 1.
+      ValueError: an empty prompt, a temperature below 0, fewer steps than 1, a window below 1.
 
     Memory: of each layer the keys and values of ``given + steps`` positions for each example.
 
@@ -45,13 +48,14 @@ def generate(
     (1, 3)
     """
     steps = hyper.integer("steps", steps, at_least=1)
+    window = None if window is None else hyper.integer("window", window, at_least=1)
     temperature = hyper.number("temperature", temperature, "[0, inf)")
     if jnp.ndim(prompt) != 2 or 0 in jnp.shape(prompt):
         raise ValueError(f"prompt has shape {jnp.shape(prompt)}: accepted is (batch, given), at least one token each")
     prompt = jnp.asarray(prompt, jnp.int32)
     batch, given = prompt.shape
     gpt = model.bind(params)
-    logits, past = gpt.following(prompt, gpt.nothing_past(batch, given + steps), jnp.int32(0))
+    logits, past = gpt.following(prompt, gpt.nothing_past(batch, given + steps), jnp.int32(0), window)
 
     def drawn(logits: Array, number: Array) -> Int32[Array, "batch 1"]:
         logits = logits[:, -1].astype(hyper.arithmetic_dtype())
@@ -62,7 +66,7 @@ def generate(
 
     def step(carry: tuple[Array, Past], number: Array) -> tuple[tuple[Array, Past], Array]:
         token, past = carry
-        logits, past = gpt.following(token, past, given + number - 1)
+        logits, past = gpt.following(token, past, given + number - 1, window)
         return (drawn(logits, number), past), token[:, 0]
 
     first = drawn(logits, jnp.int32(0))

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from jaxlab.core import hyper
 from jaxlab.models.attention import CausalAttention, Past, dense
 from jaxlab.models.dropout import dropout
+from jaxlab.models.embed import SMALL, Embed
 from jaxlab.models.feed_forward import FeedForward
 from jaxlab.models.linear import in_dtype_of
 from jaxlab.models.norm import RMSNorm
@@ -20,7 +21,6 @@ from jaxlab.models.stochastic_depth import linear_rates, stochastic_depth
 from jaxlab.sharding.constrain import constrain, hold_whole
 from jaxlab.sharding.rules import Rules
 
-SMALL = jax.nn.initializers.normal(0.02)
 SCANNED = "^blocks/"
 """The names of parameters that are stacked over layers, for a layout (``Layout(..., scanned=SCANNED)``)."""
 
@@ -28,25 +28,12 @@ STACKED = ((r"^blocks/.*kernel$", "brc"),)
 """What they are to optimizers of matrices: a matrix for each layer (``muon(..., layouts=STACKED)``)."""
 
 
-class Embed(nnx.Module):
-    """A vector for each token; also the head that compares with each of them.
-
-    Parameters: ``embedding`` [vocabulary, width], normal with deviation 0.02.
-    """
-
-    def __init__(self, vocabulary: int, width: int, *, rngs: nnx.Rngs) -> None:
-        self.embedding = nnx.Param(SMALL(rngs.params(), (vocabulary, width), jnp.float32))
-
-    def __call__(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length width"]:
-        """The vectors of tokens."""
-        return self.embedding[...][tokens]
-
-
 class Block(nnx.Module):
     """Attention, then the feed-forward layers, each normalised before and added after.
 
     The stream has the dtype of the embedding, or that of what is added if that is wider: a layer in float32 makes it
-    float32 from there on, so that large sums are kept. What reads it is normalised first, and has its layer's dtype.
+    float32 from there on (in a loop over layers: from the start), so that large sums are kept. What reads it is
+    normalised first, and has its layer's dtype.
 
     Args:
       attention, mlp: make the two branches of their random number generators.
@@ -85,10 +72,10 @@ class Block(nnx.Module):
         return constrain(x, "batch", "sequence")
 
     def following(
-        self, x: Float[Array, "batch length width"], past: Past, position: Int[Array, ""]
+        self, x: Float[Array, "batch length width"], past: Past, position: Int[Array, ""], window: int | None = None
     ) -> tuple[Float[Array, "batch length width"], Past]:
         """The stream at positions that follow a past (:meth:`CausalAttention.following`), and the past with them."""
-        gathered, past = self.attention.following(self.attention_norm(x), past, position)
+        gathered, past = self.attention.following(self.attention_norm(x), past, position, window)
         x = x + gathered
         return x + self.mlp(self.mlp_norm(x)), past
 
@@ -226,7 +213,7 @@ class GPT(nnx.Module):
         return Past(room, room)
 
     def following(
-        self, tokens: Int[Array, "batch length"], past: Past, position: Int[Array, ""]
+        self, tokens: Int[Array, "batch length"], past: Past, position: Int[Array, ""], window: int | None = None
     ) -> tuple[Float[Array, "batch length vocabulary"], Past]:
         """The logits at positions that follow a past, without going through it again, and the past with them.
 
@@ -234,18 +221,21 @@ class GPT(nnx.Module):
           tokens: those from ``position`` on.
           past: from :meth:`nothing_past` or this method.
           position: of the first of the tokens; traced or not.
+          window: how many positions a layer's attention sees at most; by default all up to each token.
         """
-        x = self.embed(tokens)
+        x = self._embedded(tokens)
         if self.scan:
             graphdef, weights = nnx.split(self.blocks, nnx.Param)
             x, past = jax.lax.scan(
-                lambda x, layer: nnx.merge(graphdef, layer[0]).following(x, layer[1], position), x, (weights, past)
+                lambda x, layer: nnx.merge(graphdef, layer[0]).following(x, layer[1], position, window),
+                x,
+                (weights, past),
             )
         else:
             after = []
             for i in range(self.layers):
                 own = jax.tree.map(lambda leaf, i=i: leaf[i], past)
-                x, own = getattr(self, f"blocks_{i}").following(x, own, position)
+                x, own = getattr(self, f"blocks_{i}").following(x, own, position, window)
                 after.append(own)
             past = jax.tree.map(lambda *leaves: jnp.stack(leaves), *after)
         return self.logits(self.norm(x)), past
@@ -261,25 +251,32 @@ class GPT(nnx.Module):
         rules = (*block, ("embed/embedding$", ("tensor", None)))
         return rules if self.head is None else (*rules, ("head/kernel$", (None, "tensor")))
 
+    def _embedded(self, tokens: Array) -> Float[Array, "batch length width"]:
+        """The stream before the first block."""
+        x = self.embed(tokens)
+        if self.scan:
+            # In a loop it has one dtype from the start: the widest that a block adds.
+            x = in_dtype_of(x, x, self.blocks.attention.out.kernel[...], self.blocks.mlp.down.kernel[...])
+        return x
+
     def _through_blocks(
         self, tokens: Array, key: Key[Array, ""] | None, seen: Callable[[Array], PyTree[Array]]
     ) -> tuple[Float[Array, "batch length width"], PyTree[Array]]:
         """The stream after all blocks, and what was to be seen of it after each."""
         keys = [None] * (self.layers + 1) if key is None else jax.random.split(key, self.layers + 1)
-        x = dropout(constrain(self.embed(tokens), "batch", "sequence"), self.dropout, keys[self.layers])
+        x = dropout(constrain(self._embedded(tokens), "batch", "sequence"), self.dropout, keys[self.layers])
         if self.scan:
             graphdef, weights = nnx.split(self.blocks, nnx.Param)
 
-            def layer(x: Array, own: tuple[Any, Array | None, Array | float]) -> tuple[Array, PyTree[Array]]:
+            def layer(x: Array, own: tuple[Any, Array | None, Array | None]) -> tuple[Array, PyTree[Array]]:
                 weights, key, rate = own
-                x = nnx.merge(graphdef, hold_whole(weights, BLOCK_RULES))(x, key, rate)
+                x = nnx.merge(graphdef, hold_whole(weights, BLOCK_RULES))(x, key, 0.0 if rate is None else rate)
                 return x, seen(x)
 
             # A rate that is known to be zero costs no random bits.
             rates = jnp.asarray(self.rates) if self.rates[-1] else None
             per_layer = (weights, None if key is None else keys[:-1], rates)
-            run = rematerialized(lambda x, own: layer(x, own if own[2] is not None else (*own[:2], 0.0)), self.remat)
-            return jax.lax.scan(run, x, per_layer)
+            return jax.lax.scan(rematerialized(layer, self.remat), x, per_layer)
 
         summaries = []
         for i, rate in enumerate(self.rates):

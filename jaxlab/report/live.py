@@ -12,8 +12,8 @@ from jaxlab.core import hyper
 from jaxlab.report.plots import to_png
 from jaxlab.report.style import INK, TEXT, styles
 
-SECONDS = 1.0
-"""How often a plot is drawn at most, for drawing takes a tenth of one."""
+SECONDS = 2.0
+"""Between two drawings at least, for one takes a tenth of a second from the run."""
 
 
 class Point(NamedTuple):
@@ -40,12 +40,12 @@ class LivePlot:
     Raises:
       ValueError: counts below 1.
 
-    >>> plot = LivePlot("loss", "loss", steps=2, per_step=32, rate="examples a second")
+    >>> plot = LivePlot("loss", "loss", steps=3, per_step=32, rate="examples a second")
     >>> told = plot.line("first half")
-    >>> for step, loss in enumerate((2.0, 1.5), start=1):
+    >>> for step, loss in enumerate((2.0, 1.5, 1.2), start=1):
     ...     told(step, {"loss": loss})
     >>> plot.values("first half"), plot.median_rate > 0
-    ([2.0, 1.5], True)
+    ([2.0, 1.5, 1.2], True)
     """
 
     def __init__(self, metric: str, name: str, *, steps: int, per_step: int, rate: str) -> None:
@@ -90,7 +90,7 @@ class LivePlot:
 
     @property
     def median_rate(self) -> float:
-        """What is worked through in a second, in the middle of all; NaN before two steps were told.
+        """What is worked through in a second, in the middle of all; NaN before three steps were told.
 
         The first step of a line, in which programs are compiled, ends where the first of these stretches begins.
         """
@@ -119,8 +119,11 @@ class LivePlot:
         return figure
 
     def _rates(self, points: list[Point]) -> list[tuple[int, float]]:
-        """Of each stretch between two points, some fifty in all, for single steps are told early or late."""
-        points = points[:: max(1, len(points) // 50)]
+        """Of each stretch between two points, some fifty in all, for single steps are told early or late.
+
+        Without the last point: metrics are told one step late, so a run's last two come together.
+        """
+        points = points[: -1 : max(1, len(points) // 50)]
         return [
             (after.step, self.per_step * (after.step - before.step) / (after.time - before.time))
             for before, after in itertools.pairwise(points)

@@ -37,14 +37,41 @@ def test_far_positions_stay_apart_in_bfloat16():
     np.testing.assert_allclose(np.float32(turned)[0, 1_999, 0], rotated(np.ones((2_000, 2)), 1e4)[1_999], atol=0.01)
 
 
-@pytest.mark.parametrize("heads", [1, 3])
-def test_attention_position_by_position(heads):
+KERNELS = ("query", "key", "value", "out")
+
+
+@pytest.mark.parametrize("qk_norm", [False, True])
+@pytest.mark.parametrize(("heads", "kv_heads"), [(1, 1), (3, 3), (6, 2), (6, 1)])
+def test_attention_position_by_position(heads, kv_heads, qk_norm):
     width = 12
-    module = CausalAttention(width, heads, out_init=jax.nn.initializers.lecun_normal(), rngs=nnx.Rngs(0))
-    kernels = [np.float64(getattr(module, name).kernel[...]) for name in ("query", "key", "value", "out")]
+    options = {"kv_heads": kv_heads, "qk_norm": qk_norm, "out_init": jax.nn.initializers.lecun_normal()}
+    module = CausalAttention(width, heads, **options, rngs=nnx.Rngs(0))
+    kernels = {name: np.float64(getattr(module, name).kernel[...]) for name in KERNELS}
+    # Heads that share keys and values are heads of which each has the same ones.
+    for name in ("key", "value"):
+        by_head = kernels[name].reshape(width, kv_heads, width // heads)
+        kernels[name] = np.repeat(by_head, heads // kv_heads, axis=1).reshape(width, width)
     x = RNG.standard_normal((2, 5, width))
     found = module(jnp.asarray(x, jnp.float32))
-    np.testing.assert_allclose(found, np.stack([attended(row, *kernels, heads) for row in x]), atol=2e-6)
+    expected = np.stack([attended(row, *kernels.values(), heads, qk_norm=qk_norm) for row in x])
+    np.testing.assert_allclose(found, expected, atol=3e-6)
+
+
+def test_normalised_queries_and_keys_bound_the_scores():
+    # Kernels a thousand times larger change nothing but the values: where a position looks depends on directions.
+    options = {"qk_norm": True, "out_init": jax.nn.initializers.lecun_normal()}
+    module = CausalAttention(8, 2, **options, rngs=nnx.Rngs(0))
+    x = jnp.asarray(RNG.standard_normal((1, 5, 8)), jnp.float32)
+    before = module(x)
+    for layer in (module.query, module.key):
+        layer.kernel[...] = 1e3 * layer.kernel[...]
+    np.testing.assert_allclose(module(x), before, atol=1e-5)
+
+
+@pytest.mark.parametrize("kv_heads", [0, 3, 8])
+def test_groups_that_do_not_fit_are_refused(kv_heads):
+    with pytest.raises(ValueError, match=f"kv_heads = {kv_heads}: accepted"):
+        CausalAttention(8, 4, kv_heads=kv_heads, out_init=jax.nn.initializers.lecun_normal(), rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize(("width", "heads"), [(8, 3), (6, 2), (8, 0)])

@@ -129,8 +129,7 @@ def test_double_precision_where_it_is_enabled(x64):
     expected = np.stack([transcribed(params, row) for row in TOKENS])
     found = jax.jit(small().apply)(params, TOKENS)
     assert found.dtype == jnp.float64
-    # All but the softmax of attention, which jax.nn.dot_product_attention computes in float32.
-    np.testing.assert_allclose(found, expected, atol=1e-7)
+    np.testing.assert_allclose(found, expected, atol=1e-13)
 
 
 @pytest.mark.parametrize(

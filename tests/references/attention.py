@@ -13,14 +13,20 @@ def rotated(x, base):
     return np.concatenate([pairs.real, pairs.imag], axis=1)
 
 
-def attended(x, query, key, value, out, heads, base=10_000.0):
+def attended(x, query, key, value, out, heads, base=10_000.0, qk_norm=False):
     """Causal attention of one sequence [length, width], position by position."""
+
+    def turned(features):
+        if qk_norm:
+            features = features / np.sqrt(np.mean(features**2, -1, keepdims=True) + 1e-6)
+        return rotated(features, base)
+
     length, width = x.shape
     size = width // heads
     gathered = np.zeros((length, width))
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)
-        q, k, v = rotated((x @ query)[:, part], base), rotated((x @ key)[:, part], base), (x @ value)[:, part]
+        q, k, v = turned((x @ query)[:, part]), turned((x @ key)[:, part]), (x @ value)[:, part]
         for t in range(length):
             scores = np.exp(np.array([q[t] @ k[s] for s in range(t + 1)]) / np.sqrt(size))
             gathered[t, part] = scores / scores.sum() @ v[: t + 1]

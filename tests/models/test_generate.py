@@ -53,6 +53,19 @@ def test_at_zero_temperature_each_token_is_the_likeliest():
     np.testing.assert_array_equal(written, logits[:, 2:-1].argmax(-1))
 
 
+def test_a_window_is_a_prompt_of_that_length():
+    # Of one layer: with more, what the window saw has seen further back itself.
+    model = pure(lambda rngs: GPT(VOCABULARY, width=16, layers=1, heads=4, **MODERN, scan=True, rngs=rngs))
+    params = jax.tree.map(lambda leaf: leaf[:1] if leaf.shape[0] == 2 else leaf, params_of(True))
+    gpt = model.bind(params)
+    logits, _ = jax.jit(lambda tokens: gpt.following(tokens, gpt.nothing_past(2, 9), 0, 4))(TOKENS)
+    whole = jax.jit(model.apply)
+    for end in (4, 7, 9):
+        np.testing.assert_allclose(
+            logits[:, end - 1], whole(params, TOKENS[:, end - 4 : end])[:, -1], rtol=1e-4, atol=1e-5
+        )
+
+
 def test_draws_follow_the_softmax():
     rows, temperature = 4000, 0.7
     params, model = params_of(True), small(True)
@@ -82,6 +95,8 @@ def test_bad_arguments_are_named():
     write = functools.partial(generate, small(True), params_of(True), key=jax.random.key(0))
     with pytest.raises(ValueError, match="steps = 0"):
         write(TOKENS, 0)
+    with pytest.raises(ValueError, match="window = 0"):
+        write(TOKENS, 1, window=0)
     with pytest.raises(ValueError, match=r"temperature = -1.0: accepted is a number in \[0, inf\)"):
         write(TOKENS, 1, temperature=-1.0)
     for prompt in (TOKENS[0], TOKENS[:, :0], jnp.zeros((0, 3), jnp.int32)):

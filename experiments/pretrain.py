@@ -60,7 +60,7 @@ def run(plan: Plan) -> None:
         raise hyper.RunError(str(error)) from error
     about = describe(plan, tokens, stream.steps_per_epoch)
     for name, words in about:
-        console.print(f"[bold]{name}[/]: {words}", highlight=False)
+        console.print(f"[bold]{name}[/]: {escape(words)}", highlight=False, soft_wrap=True)
 
     with (
         Checkpoints(plan.out / "checkpoints", config.keep) as checkpoints,
@@ -113,10 +113,12 @@ def run(plan: Plan) -> None:
 def begin(plan: Plan, checkpoints: Checkpoints) -> tuple[TrainState, dict[str, Any]]:
     """The state to go on from, and what was noted beside it: the newest checkpoint, or a fresh one and nothing."""
     config, programs = plan.config, plan.programs
-    init = jax.jit(programs.model.init)
-    parts = {"key": jax.random.key(config.seed), "policy": programs.policy}
+    key, init = jax.random.key(config.seed), jax.jit(programs.model.init)
+    parts = {"key": key, "policy": programs.policy}
     saved = config.resume is not None and checkpoints.steps()
-    if not saved or programs.layout is None:
+    if programs.layout is None:
+        state = init_run(programs.clock.compile(init, key), programs.build, plan.hyperparams, **parts)
+    elif not saved:
         state = init_run(init, programs.build, plan.hyperparams, layout=programs.layout, **parts)
     else:
         # Of a model that fills its devices there is no room for two.

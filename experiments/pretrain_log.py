@@ -19,9 +19,9 @@ SHOWN = {
     "bits_per_byte": "bits/byte",
     "held_out_bits_per_byte": "held out",
     "learning_rate": "rate",
-    "grad_norm": "gradient",
     "tokens_per_second": "tokens/s",
     "mfu": "MFU",
+    "lines_that_tokenize": "Python",
 }
 """Of a record, what is shown, and under which name."""
 
@@ -83,7 +83,7 @@ class Log:
         self.records.append(record)
         self._progress.update(self._task, description=f"{record['bits_per_byte']:.3f} bits/byte")
         if "held_out_bits_per_byte" in record:
-            self.console.print(f"step {int(record['step']):>6}  {shown(record)}", highlight=False)
+            self.console.print(f"step {int(record['step']):>6}  {shown(record)}", highlight=False, soft_wrap=True)
         if self.folder is None:
             return
         with (self.folder / FILE).open("a") as file:
@@ -130,6 +130,12 @@ def shown(record: Mapping[str, float]) -> str:
 def _written(name: str, value: float) -> str:
     if not math.isfinite(value):
         return "N/A"
-    if name == "mfu":
-        return f"{value:.1%}"
-    return f"{value:,.0f}" if name == "tokens_per_second" else f"{value:.4g}"
+    match name:
+        case "mfu" | "lines_that_tokenize":
+            return f"{value:.0%}"
+        case "tokens_per_second":
+            return f"{value:,.0f}"
+        case "learning_rate":
+            return f"{value:.2g}"
+        case _:
+            return f"{value:.3f}"

@@ -16,8 +16,8 @@ from experiments.pretrain_text import Tokens
 from experiments.train import lies
 from jaxlab.report.units import quantity, short
 
-LAYERS = 6
-"""Of more layers, so many are drawn."""
+LAYERS, SHOWN = 6, 8
+"""Of more layers, so many are drawn; of more texts, so many are shown."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Page:
         found.append(
             {
                 "name": "speed",
-                "value": self.tokens_per_second,
+                "value": float(round(self.tokens_per_second)),
                 "interval": None,
                 "unit": "tokens a second",
                 "meaning": "median over the log, without evaluations and compilation",
@@ -166,14 +166,18 @@ class Page:
         return {"title": "What goes on inside", "text": [], "tables": [], "charts": kept}
 
     def _written(self) -> dict[str, Any]:
-        text = [f"Written at temperature {TEMPERATURE}, none chosen; the last line is where the writing was cut off."]
+        shown = f"The first {SHOWN} of {len(self.samples)} texts" if len(self.samples) > SHOWN else "All texts"
+        text = [
+            f"{shown}, written at temperature {TEMPERATURE}. The last line of each is where the writing was cut off."
+        ]
         if self.judged is not None:
             text.append(
-                f"{self.judged.passed} of {self.judged.lines} non-blank lines pass Python's tokenize, each alone and "
-                "without its indentation. A string or a bracket that is open at the end of a line counts as a failure, "
-                "though the next line might close it, and so does an apostrophe in prose."
+                f"{self.judged.passed} of {self.judged.lines} non-blank lines, those that were cut off left out, pass "
+                "Python's tokenize, each alone and without its indentation. A string or a bracket that is open at the "
+                "end of a line counts as a failure, though the next line might close it, and so does an apostrophe in "
+                "prose. A line that begins with a prompt (import, def, class) counts with it."
             )
-        listings = [{"title": f"Text {i + 1}", "text": sample} for i, sample in enumerate(self.samples)]
+        listings = [{"title": f"Text {i + 1}", "text": sample} for i, sample in enumerate(self.samples[:SHOWN])]
         return {"title": "What it writes", "text": text, "tables": [], "charts": [], "listings": listings}
 
     def _run(self) -> dict[str, Any]:
@@ -224,7 +228,7 @@ def _finite(value: float) -> float | None:
 def describe(plan: Plan, tokens: Tokens, steps_per_epoch: float) -> list[tuple[str, str]]:
     """The run in a few lines, each with its name."""
     config, shape, programs = plan.config, plan.shape, plan.programs
-    heads = f"{shape.heads} heads" if shape.kv_heads == shape.heads else f"{shape.heads} heads to {shape.kv_heads}"
+    heads = f"heads {shape.heads}" if shape.kv_heads == shape.heads else f"heads {shape.heads} to {shape.kv_heads}"
     flops = quantity(shape.flops_per_token(config.context), "FLOP")
     counts = [f"{len(file.tokens):,} {side}" for file, side in zip(tokens, ("to train on", "held out"), strict=True)]
     trained, times = config.steps * config.batch_size * config.context, config.steps / steps_per_epoch

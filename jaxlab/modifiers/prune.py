@@ -40,13 +40,14 @@ def prune(
     every: hyper.Scalar,
     increases: hyper.Scalar,
     initial_sparsity: hyper.Scalar = 0.0,
+    power: hyper.Scalar = 3.0,
     scope: str = "leaf",
     layouts: Layouts = (),
 ) -> optax.GradientTransformationExtraArgs:
     r"""Sets the smallest weights to zero, more and more of them, and keeps them there.
 
     .. math::
-        s_t = s_f + (s_i - s_f) \left(1 - \frac{t - t_0}{n\,\Delta t}\right)^3, \qquad
+        s_t = s_f + (s_i - s_f) \left(1 - \frac{t - t_0}{n\,\Delta t}\right)^p, \qquad
         t \in \{t_0, t_0 + \Delta t, \dots, t_0 + n\,\Delta t\}
 
     At these steps the mask is chosen anew: of the :math:`N` weights of a matrix, as they are after the step, those
@@ -72,6 +73,7 @@ def prune(
       every: :math:`\Delta t`, steps from one mask update to the next, at least 1. The paper's are 100 to 1,000.
       increases: :math:`n`, how many mask updates after the first until the sparsity is reached, at least 0.
       initial_sparsity: :math:`s_i`, in [0, 1] and at most ``sparsity``.
+      power: :math:`p`, above 0: the paper's 3 prunes fast at first, 1 evenly, next to 0 all at the end.
       scope: ``"leaf"``: each matrix is as sparse as all; ``"global"``: all matrices together are, and each has what
         its magnitudes make of it.
       layouts: ordered ``(regular expression, layout)`` rules over the names of leaves,
@@ -102,6 +104,7 @@ def prune(
     first = jnp.maximum(begin, 1)
     every = hyper.number("every", every, "[1, inf)")
     increases = hyper.number("increases", increases, "[0, inf)")
+    power = hyper.number("power", power, "(0, inf)")
     together = hyper.one_of("scope", scope, SCOPES) == "global"
     rules = check_layouts(layouts)
     inner = full_precision(inner)
@@ -116,7 +119,7 @@ def prune(
 
     def share_of(t: Array) -> Array:
         way = jnp.clip((t - first) / jnp.where(increases > 0, every * increases, 1), 0, 1)
-        return sparsity + (initial_sparsity - sparsity) * (1 - jnp.where(increases > 0, way, 1)) ** 3
+        return sparsity + (initial_sparsity - sparsity) * jnp.power(1 - jnp.where(increases > 0, way, 1), power)
 
     def chosen(masks: dict[str, Array], after: dict[str, Array], t: Array) -> dict[str, Array]:
         # What is pruned is smaller than all that is not, zeros included.

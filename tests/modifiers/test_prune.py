@@ -21,10 +21,10 @@ SCHEDULE = {"begin": 2.0, "every": 2.0, "increases": 2.0}
 class Transcription:
     """Equation 1 of the paper and its masks in float64, around the transcription of an optimizer."""
 
-    def __init__(self, step, final, initial, begin, every, increases, mistake=None):
+    def __init__(self, step, final, initial, begin, every, increases, power=3, mistake=None):
         self.run, self.mistake = Inner(step, learning_rate=RATE), mistake
         self.final, self.initial, self.begin, self.every, self.n = final, initial, begin, every, increases
-        self.masks = {}
+        self.power, self.masks = power, {}
 
     def __call__(self, grads, params, t):
         return {name: self.one(name, g, params[name], t) for name, g in grads.items()}
@@ -38,21 +38,22 @@ class Transcription:
             size = np.abs(p if self.mistake == "before the step" else p + u).ravel()
             size[~mask.ravel()] = -1
             left = 1 - (t - self.begin) / (self.n * self.every)
-            cubic = left if self.mistake == "linear" else left**3
-            count = round((self.final + (self.initial - self.final) * cubic) * size.size)
+            shape = left ** (1 if self.mistake == "linear" else self.power)
+            count = round((self.final + (self.initial - self.final) * shape) * size.size)
             mask = np.ones(size.size, bool)
             mask[np.argsort(size, kind="stable")[:count]] = False
             self.masks[name] = mask = mask.reshape(p.shape)
         return np.where(mask, u, -p)
 
 
-def _against(step, tx, mistake=None):
-    own = modifiers.prune(tx, 0.7, initial_sparsity=0.2, **SCHEDULE)
-    return distance(own, Transcription(step, 0.7, 0.2, **SCHEDULE, mistake=mistake))
+def _against(step, tx, mistake=None, power=3):
+    own = modifiers.prune(tx, 0.7, initial_sparsity=0.2, power=power, **SCHEDULE)
+    return distance(own, Transcription(step, 0.7, 0.2, **SCHEDULE, power=power, mistake=mistake))
 
 
 def test_steps_are_the_papers():
     assert _against(inner.adam, optimizers.adam(RATE)) < NEAR
+    assert _against(inner.adam, optimizers.adam(RATE), power=0.5) < NEAR
 
 
 @pytest.mark.parametrize("mistake", ["linear", "before the step"])
@@ -242,6 +243,7 @@ def test_in_a_population_the_choice_stays_a_conditional():
         ({"begin": -1}, "begin = -1"),
         ({"every": 0.5}, "every = 0.5"),
         ({"increases": -1}, "increases = -1"),
+        ({"power": 0.0}, "power = 0.0"),
         ({"scope": "layer"}, "scope = 'layer': unknown"),
         ({"layouts": [("w", "rx")]}, "layout 'rx'"),
     ],

@@ -108,7 +108,7 @@ def the_comparison_ended_in_a_verdict(told):
     scores = told["scores"]
     assert list(scores) == ["adamw", "lion", "muon"]
     assert all(len(values) == 3 and max(values) < 6 for values in scores.values())
-    assert {len(rates) for rates in told["tried"].values()} == {3}
+    assert {len(rates) for rates in told["tried"].values()} == {4}
     assert len(told["verdicts"]) == 3
     assert set(told["verdicts"]) <= {"better", "worse", "undecided"}
     assert any(name in told["answer"] for name in scores)

@@ -184,9 +184,9 @@ def table_of(study: report.Study) -> Table:
     return table
 
 
-def progress_bar(console: Console) -> Progress:
-    """Steps done, time gone, time to go."""
-    columns = (TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
+def progress_bar(console: Console, noun: str = "steps") -> Progress:
+    """Steps done, or whatever is counted, time gone, time to go."""
+    columns = (TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TextColumn(noun))
     clocks = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     # Between two evaluations may lie a compilation: only over many is the speed that of what is to come.
     return Progress(*columns, *clocks, console=console, speed_estimate_period=600.0)

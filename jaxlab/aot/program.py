@@ -60,7 +60,7 @@ class Misfit(NamedTuple):
     """A program that a compiler refused, for a device has not the memory.
 
     Attributes:
-      needed: bytes that it would take.
+      needed: bytes that it would take at least: a compiler may stop at temporaries that are too large by themselves.
       available: bytes that the compiler may use, somewhat less than the chip has.
       message: what the compiler said, in its first line.
     """

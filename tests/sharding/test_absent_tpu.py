@@ -4,13 +4,12 @@ Needs libtpu, in an environment of its own: .github/requirements/tpu.txt.
 """
 
 import importlib.util
-import os
 
 import jax
 import pytest
-from jax.experimental import topologies
 from sharding.planned import LAYOUTS, gpt, kernels, least_sent, mlp, moved
 
+from jaxlab import aot
 from jaxlab.core.cost import bytes_of, bytes_per_device
 from jaxlab.sharding import make_mesh
 from jaxlab.sharding.collectives import bytes_sent, collectives
@@ -30,15 +29,8 @@ PLANS = [
 @pytest.fixture(scope="module")
 def chips():
     """Eight chips, as libtpu describes them to its compiler."""
-    for name, value in {
-        "TPU_SKIP_MDS_QUERY": "1",
-        "TPU_ACCELERATOR_TYPE": "v5litepod-8",
-        "TPU_WORKER_HOSTNAMES": "localhost",
-        "TPU_WORKER_ID": "0",
-    }.items():
-        os.environ.setdefault(name, value)
     jax.config.update("jax_disable_most_optimizations", False)
-    return topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x4").devices
+    return aot.devices_of("v5e:2x4")
 
 
 @pytest.fixture(scope="module", params=PLANS, ids="-".join)
@@ -89,3 +81,25 @@ def test_zero_scatters_gradients_and_gathers_parameters(plan):
     assert summed < 0.02 * scattered
     if layout.zero < 3:
         assert bytes_sent(found, "all-gather") == pytest.approx(4 * moved(gradients, each), rel=0.05)
+
+
+def test_operations_memory_and_time_of_a_step(plan):
+    subject, layout, _, _, compiled = plan
+    chip = aot.slice_of("v5e:2x4").chip
+    found = aot.read(compiled, layout.mesh, chip)
+    assert found.exact
+    assert found.flops == pytest.approx(flops_of(subject) / 8)
+    assert found.memory.arguments < found.memory.peak < chip.memory
+    assert 0 < found.time.compute <= found.time.core <= found.time.seconds < 0.1
+
+
+def flops_of(subject) -> float:
+    """By hand: three products for each weight and example or token, but for the gradient of what comes in."""
+    params = kernels(jax.eval_shape(subject.model.init, jax.random.key(0)))
+    x = subject.batch["x"]
+    if x.dtype != "int32":
+        first = params["dense_0/kernel"].size
+        return 2 * x.shape[0] * (3 * sum(leaf.size for leaf in params.values()) - first)
+    (examples, length), width = x.shape, params["embed/embedding"].shape[1]
+    products = sum(leaf.size for name, leaf in params.items() if "embedding" not in name)
+    return examples * length * (6 * products + 12 * length * width)

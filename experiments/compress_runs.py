@@ -18,7 +18,7 @@ from jaxlab import tasks, verdict
 from jaxlab.modifiers import prune
 from jaxlab.precision import dequantize, quantize, save_weights
 from jaxlab.precision.weight_only import bytes_of
-from jaxlab.sweep import run_population
+from jaxlab.sweep import run_population, seed_keys
 from jaxlab.sweep.population import History
 from jaxlab.tasks.classification import Classifier
 from jaxlab.tasks.distilled import Distilled, lesson
@@ -111,9 +111,8 @@ def pruning(build: Build, steps: int) -> Build:
 def train(plan: Plan, asked: Sequence[tuple[float, float]], keys: Array) -> tuple[list[list], History]:
     """Every seed at every sparsity and power in one program: the final parameters of each; None where it diverged."""
     task, steps = plan.task, plan.steps
-    numbers = {name: np.float32(value) for name, value in numbers_of(task, steps).items()}
-    for i, name in enumerate(("sparsity", "power")):
-        numbers[name] = np.repeat(np.float32([one[i] for one in asked]), plan.seeds)
+    sparsities, powers = (np.repeat(values, plan.seeds) for values in zip(*asked, strict=True))
+    numbers = {**numbers_of(task, steps), "sparsity": sparsities, "power": powers}
     history = run_population(
         task,
         pruning(task.recipe.build, steps),
@@ -202,8 +201,8 @@ def _of_a_model(loss: Any) -> NextToken | Classifier:
 
 def zeros_of(params: PyTree) -> float:
     """The fraction of all weights that is zero."""
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(dequantize(params))]
-    return float(sum(np.sum(leaf == 0) for leaf in leaves) / sum(leaf.size for leaf in leaves))
+    every = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(dequantize(params))])
+    return float(np.mean(every == 0))
 
 
 def measured(
@@ -234,15 +233,17 @@ def times(plan: Plan, found: Mapping[str, Sequence[PyTree]], losses: Mapping[str
         call = jax.jit(lambda params, batch: loss(dequantize(params), batch, None)[1]).lower(params, batch).compile()
         return lambda: jax.block_until_ready(call(params, batch))
 
+    names = [name for name in found if found[name][0] is not None]
+    if DENSE not in names:
+        return {}
     # So that a turn takes some milliseconds.
     repeats = 20 if bytes_of(found[DENSE][0]) < 2**17 else 2
-    names = [name for name in found if found[name][0] is not None]
     return race({name: functools.partial(contestant, name) for name in names}, plan.rounds, repeats=repeats)
 
 
 def compress(plan: Plan, seed: int, folder: Path, say: Callable[[str], None]) -> Found:
     """Trains, cuts, rounds, teaches, measures and judges, on one task."""
-    keys = jax.vmap(jax.random.key)(np.uint32(1_000 * seed) + np.arange(plan.seeds, dtype=np.uint32))
+    keys = seed_keys([1_000 * seed + i for i in range(plan.seeds)])
     most = max(plan.sparsities)
     asked = [(0.0, CUBIC), *((s, CUBIC) for s in plan.sparsities), (most, AT_ONCE)]
     (dense, *pruned, at_once), history = train(plan, asked, keys)
@@ -270,8 +271,7 @@ def compress(plan: Plan, seed: int, folder: Path, say: Callable[[str], None]) ->
     arms = measured(plan, found, folder, losses)
     timed = [DENSE, INT8, pruned_name(most), *[DISTILLED] * (DISTILLED in found)]
     seconds = times(plan, {name: found[name] for name in timed}, losses) if plan.rounds else {}
-    judged = judge(plan, arms, candidates)
-    return Found(plan, arms, judged, pairs_of(plan, arms), seconds, history.compile_seconds)
+    return Found(plan, arms, judge(plan, arms, candidates), pairs_of(plan, arms), seconds, history.compile_seconds)
 
 
 def judge(plan: Plan, arms: Mapping[str, Arm], candidates: Sequence[str]) -> dict[str, verdict.Comparison]:

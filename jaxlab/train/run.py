@@ -142,7 +142,7 @@ def abstract_state(
     >>> build = jaxlab.optimizers.Recipe("adam").build
     >>> init = lambda key: jax.random.normal(key, (8, 3))
     >>> state = abstract_state(init, build, {"learning_rate": 0.1}, key=jax.random.key(0), layout=layout)
-    >>> state.params.shape, state.params.sharding == layout.everywhere
+    >>> state.params.shape, state.params.sharding.is_fully_replicated
     ((8, 3), True)
     """
     _check_init(init, key)

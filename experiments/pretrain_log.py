@@ -94,10 +94,6 @@ class Log:
                     self._writer.add_scalar(name, value, int(record["step"]))
             self._writer.flush()
 
-    def evaluations(self) -> list[Record]:
-        """The records of evaluations."""
-        return [record for record in self.records if "held_out_bits_per_byte" in record]
-
 
 def summary_writer() -> Any:
     """TensorBoard's writer of event files.

@@ -21,15 +21,16 @@ PROFILED = range(3, 6)
 
 @dataclasses.dataclass
 class Meter:
-    """What is known of the steps since the last record.
+    """What is known of the steps since the last record, and how fast a stretch between two evaluations goes.
 
     Attributes:
       tokens: of a step.
       bytes_per_token: of the text.
       flops_per_token: of the training step.
       losses, bits: of the steps since the last record.
-      seconds: of training, evaluations and checkpoints left out, until the last record.
-      mark: when the time of the steps since then began.
+      seconds: of training, evaluations and checkpoints left out, until this stretch began.
+      steps: of this stretch.
+      mark: when it began; None between two.
     """
 
     tokens: int
@@ -39,11 +40,19 @@ class Meter:
     bits: list[float] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     steps: int = 0
-    mark: float = 0.0
+    mark: float | None = None
 
     def start(self) -> None:
-        """From now on time counts."""
+        """A stretch begins."""
         self.mark, self.steps = time.perf_counter(), 0
+
+    def stop(self) -> None:
+        """It ends."""
+        self.seconds, self.mark = self.trained(), None
+
+    def trained(self) -> float:
+        """Seconds of training until now."""
+        return self.seconds + (0.0 if self.mark is None else time.perf_counter() - self.mark)
 
     def add(self, metrics: Mapping[str, float]) -> None:
         """One more step."""
@@ -52,10 +61,10 @@ class Meter:
         self.steps += 1
 
     def record(self, step: int, metrics: Mapping[str, float]) -> Record:
-        """Means since the last record, the last step's other metrics, and how fast it went."""
-        spent = time.perf_counter() - self.mark
-        self.seconds += spent
-        rate = self.tokens * self.steps / spent
+        """Means since the last record, the last step's other metrics, and the speed of the stretch until now."""
+        trained = self.trained()
+        # A step is told while the next one runs: of a whole stretch the time is right, and nearly so of its parts.
+        rate = self.tokens * self.steps / (trained - self.seconds)
         mfu = utilization(rate * self.flops_per_token, jax.devices())
         record = {
             "step": step,
@@ -63,18 +72,16 @@ class Meter:
             "loss": float(np.mean(self.losses)),
             "bits_per_byte": float(np.mean(self.bits)) / self.bytes_per_token,
             **{name: value for name, value in metrics.items() if name not in ("loss", "bits_per_token")},
-            "seconds": self.seconds,
+            "seconds": trained,
             "tokens_per_second": rate,
             "mfu": np.nan if mfu is None else mfu,
         }
         self.losses, self.bits = [], []
-        self.start()
         return record
 
     def note(self) -> dict[str, Any]:
         """What a run that goes on must know, to make the record that this one would have made."""
-        spent = time.perf_counter() - self.mark if self.steps else 0.0
-        return {"losses": self.losses, "bits": self.bits, "seconds": self.seconds + spent}
+        return {"losses": self.losses, "bits": self.bits, "seconds": self.trained()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +136,7 @@ class Loop:
                 if self._is_evaluated(number):
                     record = meter.record(number, self._read(log, meter, *late))
                     late = None
+                    meter.stop()
                     log.add({**record, **self.evaluate(state)})
                     self.save(number, state, wait=False)
                     saved = number

@@ -42,13 +42,13 @@ class Page:
 
     @property
     def tokens_per_second(self) -> float:
-        """The median over the records."""
-        return float(np.median([record["tokens_per_second"] for record in self.records]))
+        """The median over the stretches between two evaluations."""
+        return float(np.median([record["tokens_per_second"] for record in self._evaluated()]))
 
     @property
     def mfu(self) -> float | None:
-        """The median over the records; None where a device's peak is not known."""
-        median = float(np.median([record["mfu"] for record in self.records]))
+        """Likewise; None where a device's peak is not known."""
+        median = float(np.median([record["mfu"] for record in self._evaluated()]))
         return _finite(median)
 
     def answer(self) -> str:
@@ -94,7 +94,7 @@ class Page:
                 "value": float(round(self.tokens_per_second)),
                 "interval": None,
                 "unit": "tokens a second",
-                "meaning": "median over the log, without evaluations and compilation",
+                "meaning": "median between two evaluations, these and compilation left out",
             }
         )
         if self.mfu is not None:
@@ -106,13 +106,16 @@ class Page:
         """Curves, what it writes, and the run itself."""
         return [self._learned(), self._inside(), self._written(), self._run()]
 
+    def _evaluated(self) -> list[Record]:
+        return [record for record in self.records if "held_out_bits_per_byte" in record]
+
     def _windows(self) -> str:
         if self.score.windows >= self.score.of:
             return f"all {self.score.of:,} windows of them"
         return f"{self.score.windows:,} of their {self.score.of:,} windows, evenly spread"
 
     def _learned(self) -> dict[str, Any]:
-        evaluated = [record for record in self.records if "held_out_bits_per_byte" in record]
+        evaluated = self._evaluated()
         curves = [
             _series("training", self.records, "bits_per_byte"),
             _series("held out", evaluated, "held_out_bits_per_byte"),
@@ -134,7 +137,7 @@ class Page:
         return {"title": "What it learned", "text": [], "tables": [], "charts": charts}
 
     def _inside(self) -> dict[str, Any]:
-        evaluated = [record for record in self.records if "held_out_bits_per_byte" in record]
+        evaluated = self._evaluated()
         layers = sorted(int(name.split("/")[1]) for name in evaluated[-1] if name.startswith("activation_rms/"))
         shown = sorted({layers[round(i)] for i in np.linspace(0, len(layers) - 1, min(LAYERS, len(layers)))})
         charts = [

@@ -69,6 +69,12 @@ def test_a_page_without_a_study():
     assert "arm" not in page.texts
 
 
+def test_a_listing_keeps_its_lines():
+    found = _findings()
+    found["sections"][0]["listings"] = [{"title": "Printed", "text": "a < b:\n    c"}]
+    assert "<h3>Printed</h3><pre><code>a &lt; b:\n    c</code></pre>" in render(found)
+
+
 def test_a_page_with_two_studies(one_study):
     other = copy.deepcopy(one_study) | {"question": "And with noise?", "verdict": "Nobody knows."}
     text = render(_findings(studies=[one_study, other]))

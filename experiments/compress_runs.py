@@ -212,14 +212,13 @@ def measured(
     arms = {}
     for name, models_of in found.items():
         whole = [params for params in models_of if params is not None]
-        first = whole[0] if whole else None
         path = folder / f"{name.replace(', ', '-').replace(' ', '-').replace('%', '')}.safetensors"
         about = {"task": plan.task.name, "arm": name, "steps": plan.steps}
         arms[name] = Arm(
             scores(plan.task, losses.get(name, plan.task.loss), models_of),
             float(np.mean([zeros_of(params) for params in whole])) if whole else 0.0,
-            save_weights(path, first, about) if whole else 0,
-            bytes_of(first) if whole else 0,
+            save_weights(path, whole[0], about) if whole else 0,
+            bytes_of(whole[0]) if whole else 0,
         )
     return arms
 
@@ -236,7 +235,7 @@ def times(plan: Plan, found: Mapping[str, Sequence[PyTree]], losses: Mapping[str
     names = [name for name in found if found[name][0] is not None]
     if DENSE not in names:
         return {}
-    # So that a turn takes some milliseconds.
+    # A turn takes some milliseconds.
     repeats = 20 if bytes_of(found[DENSE][0]) < 2**17 else 2
     return race({name: functools.partial(contestant, name) for name in names}, plan.rounds, repeats=repeats)
 

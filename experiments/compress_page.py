@@ -95,7 +95,8 @@ class Page:
         columns = ["model", f"test {self._metric()}", "less the dense one's", "verdict", "zeros"]
         table = {"title": "By model", "columns": [*columns, "file, kB", "times smaller", "memory, kB"], "rows": rows}
         judged = (
-            f"{plan.task.description[:1].upper()}{plan.task.description[1:]}. Every model is trained on the same {plan.seeds} seeds for {plan.steps:,} steps "
+            f"{plan.task.description[:1].upper()}{plan.task.description[1:]}. Every model is trained on the same "
+            f"{plan.seeds} seeds for {plan.steps:,} steps "
             "with the dense model's hyperparameters. It is equivalent where two one-sided paired t tests show its mean "
             f"difference to the dense one within {self._value(plan.margin)}, set beforehand. Tests are at "
             f"{1 - LEVEL:.0%} over all models (Holm's correction); each interval is the paired t test's for its model "

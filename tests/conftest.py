@@ -1,7 +1,7 @@
 """Where tests run: on the CPU, as eight devices, whatever else the machine has. Set before jax is imported.
 
 And how: nearly all of their time is compilation of programs that run once, so the compiler takes no pains, except
-where tests train.
+where tests train for long. Processes that tests start inherit it all.
 """
 
 import functools
@@ -24,10 +24,8 @@ from jax._src.interpreters import mlir
 # Scripts, not modules: the first make frozen data and need packages that tests do not, the others run as processes.
 collect_ignore = ["data", "clients"]
 
-TRAINING = {"experiments", "sweep", "tasks"}
+TRAINING = {"sweep", "tasks"}
 """Folders whose programs run so long that their optimization pays."""
-
-jax.config.update("jax_disable_most_optimizations", True)
 
 # For each program that it lowers jax makes a compiler's context that knows all dialects: of an operation that runs
 # outside of programs, a quarter of the time. One context for all programs of a module of tests gives the same code.
@@ -44,16 +42,25 @@ def pytest_collection_finish():
 def pytest_addoption(parser):
     help_ = "of the laws' trials run one in so many, chosen by name: for versions of jax beside the first"
     parser.addoption("--share", type=int, default=1, help=help_)
+    parser.addoption("--turn", type=int, default=0, help="which of these shares: any number, each the next")
+
+
+def optimize(on: bool) -> None:
+    """XLA's own optimization, here and in processes that are started from now on."""
+    jax.config.update("jax_disable_most_optimizations", not on)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(not on)
+
+
+optimize(False)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def optimized(request):
-    """XLA's own optimization where tests train."""
-    trains = request.path.parent.name in TRAINING
-    jax.config.update("jax_disable_most_optimizations", not trains)
+    """Where tests train."""
     mlir.make_ir_context.cache_clear()
+    optimize(request.path.parent.name in TRAINING)
     yield
-    jax.config.update("jax_disable_most_optimizations", True)
+    optimize(False)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
@@ -158,9 +157,8 @@ def test_interrupted_and_resumed_it_ends_with_the_same_results(complete, tmp_pat
 
 
 def started(folder, *options):
-    """The same search as a process of its own, on as many devices as this one."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
-    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={jax.local_device_count()}"
+    """The same search as a process of its own; it inherits the tests' flags, thus as many devices."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "experiments.tune", *OPTIONS, "--out", str(folder), *options]
     return subprocess.Popen(command, cwd=folder.parent, env=environment, stdout=subprocess.PIPE, text=True)
 

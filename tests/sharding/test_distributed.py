@@ -34,7 +34,8 @@ class Run:
 
     def __init__(self, *arguments, devices, folder):
         self.log = folder / f"log_{arguments[2]}"
-        flags = f"--xla_force_host_platform_device_count={devices}"
+        # The last of two numbers counts.
+        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
         environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, several_processes.__file__, *map(str, arguments)]
         with self.log.open("w") as log:

@@ -11,7 +11,7 @@ from jaxlab import modifiers, optimizers
 
 
 def _once(tx, grads, params=None):
-    return tx.update(grads, tx.init(grads if params is None else params), params)[0]
+    return jax.jit(tx.update)(grads, tx.init(grads if params is None else params), params)[0]
 
 
 def _float32(values):

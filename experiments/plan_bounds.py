@@ -18,6 +18,8 @@ HALF = 2
 """Bytes of a number that the model computes with."""
 LOGIT = 10
 """Bytes of each logit: as it is made, in float32, and its gradient."""
+COPIES = {"kept": 1.7, "gradients": 4.0}
+"""How much more than must be kept a program is likely to hold, of activations and of gradients (in float32, too)."""
 
 
 class Bound(NamedTuple):
@@ -26,7 +28,7 @@ class Bound(NamedTuple):
     Attributes:
       memory: bytes: the arguments, and the larger of all gradients and what the backward pass waits for; their sum
         where gradients are summed over micro-batches.
-      likely: bytes, as a guess: twice what must be alive, and the logits of a micro-batch in float32 and back.
+      likely: bytes, as a guess from what compiled steps took: :data:`COPIES` beside, and a micro-batch's logits.
       compute: seconds of matrix products at the chip's peak, those included that the backward pass makes again.
       links: seconds of what must be sent.
       weights: seconds, as a guess: each micro-batch reads the weights forward and backward, and adds to gradients.
@@ -56,12 +58,14 @@ class Holding(NamedTuple):
       layout: that it is about.
       arguments: bytes of state and batch.
       gradients: bytes of all gradients, each device's share.
+      summed: the same while micro-batches are summed.
       used: bytes of the parameters as the model computes with them, whole along the axes of ZeRO.
     """
 
     layout: Layout
     arguments: float
     gradients: float
+    summed: float
     used: float
 
 
@@ -76,7 +80,7 @@ def holding_of(training: Training, layout: Layout) -> Holding:
         )
         return bytes_per_device(there)
 
-    return Holding(layout, bytes_per_device((state, batch)), held(1), held(4))
+    return Holding(layout, bytes_per_device((state, batch)), held(1), held(2), held(4))
 
 
 def bound_of(training: Training, choice: Choice, holding: Holding, chip: Chip) -> Bound:
@@ -87,7 +91,7 @@ def bound_of(training: Training, choice: Choice, holding: Holding, chip: Chip) -
     devices = examples * axes["tensor"]
     micro, shape = choice.accumulate, training.shape
     kept = kept_per_token(shape, training.context, choice.remat, axes["tensor"]) * tokens / micro
-    gradients = holding.gradients
+    gradients = holding.summed if micro > 1 else holding.gradients
     alive = gradients + kept if micro > 1 else max(gradients, kept)
 
     again = again_per_token(shape, training.context, choice.remat) * training.batch * training.context
@@ -99,7 +103,7 @@ def bound_of(training: Training, choice: Choice, holding: Holding, chip: Chip) -
     logits = LOGIT * min(tokens / micro, training.chunk_size or math.inf) * shape.vocabulary / axes["tensor"]
     return Bound(
         memory=holding.arguments + alive,
-        likely=holding.arguments + 2 * alive + logits,
+        likely=holding.arguments + COPIES["kept"] * kept + COPIES["gradients"] * gradients + logits,
         compute=products / devices / chip.peak_flops,
         links=links,
         weights=micro * 4 * holding.used / chip.bandwidth,

@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from experiments.plan_search import Found
-from experiments.plan_step import Training
+from experiments.plan_step import RESERVED, Training
 from jaxlab.report.units import percent, quantity
 
 GIB = 2**30
@@ -15,10 +15,10 @@ DRAWN = 6
 PARTS = {"arguments": "state and batch", "temporaries": "temporaries", "results": "results", "program": "program"}
 RESOURCES = {"compute": "matrix products", "memory": "memory traffic", "links": "links"}
 HOW = (
-    "Memory is the compiler's own account of the executable. Operations are those of its matrix products, loops as "
-    "often as they turn: what is made again in the backward pass, and what several chips compute alike, is among them. "
-    "MFU counts as useful 6 operations for each parameter that multiplies and each token, and 12 x layers x width x "
-    "context for attention."
+    "Memory is the compiler's own account of the executable, all parts together; a chip keeps 0.25 GiB to itself. "
+    "Operations are those of its matrix products, loops as often as they turn: what is made again in the backward "
+    "pass, and what several chips compute alike, is among them. MFU counts as useful 6 operations for each parameter "
+    "that multiplies and each token, and 12 x layers x width x context for attention."
 )
 ESTIMATE = (
     "Step time is an estimate: the instructions of a chip one after the other, each as long as its arithmetic takes at "
@@ -71,7 +71,7 @@ def _needed(entry: Mapping[str, Any]) -> float:
 
 
 def _available(entry: Mapping[str, Any]) -> float:
-    return entry["chips_memory"] if "memory" in entry else entry["available"]
+    return entry["chips_memory"] - RESERVED if "memory" in entry else entry["available"]
 
 
 def _tokens(entry: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.progress import Progress
 
 from experiments.plan_bounds import Bound, Holding, bound_of, holding_of
-from experiments.plan_step import Choice, Training, layout_of
+from experiments.plan_step import RESERVED, Choice, Training, layout_of
 from jaxlab import aot
 from jaxlab.models.remat import REMATS
 
@@ -81,12 +81,12 @@ def consider(training: Training, where: str, devices: Sequence[Any], told: Calla
             refused[choice] = holding
             continue
         bound = bound_of(training, choice, holding, slice_.chip)
-        if bound.memory > slice_.chip.memory:
+        if bound.memory > slice_.chip.memory - RESERVED:
             too_large += 1
         else:
             open_.append((choice, bound))
     # Those that are not likely to fit are tried last.
-    open_.sort(key=lambda pair: (pair[1].likely > slice_.chip.memory, pair[1].guess))
+    open_.sort(key=lambda pair: (pair[1].likely > slice_.chip.memory - RESERVED, pair[1].guess))
     return Considered(open_, too_large, refused)
 
 

@@ -73,6 +73,9 @@ class Misfit(NamedTuple):
 def compile_for(lowered: Any) -> jax.stages.Compiled | Misfit:
     """Compiles a lowered program; that it does not fit is an answer.
 
+    For chips that are not here libtpu refuses a program whose temporaries alone are too large: what it accepts fits
+    only if :attr:`Memory.peak`, with the arguments, is below the chip's memory.
+
     Args:
       lowered: ``jax.jit(f).lower(...)``, of a step: ``make_train_step(...).lower(state, batch)``.
     """

@@ -9,7 +9,8 @@ takes, whichever is longer. Copies ahead, and what devices send each other, run 
 
 over the instructions i that compute, all instructions j, and all collectives k, with operations F, bytes B and bytes
 sent S, and the chip's peak, bandwidth and links below. It is an estimate: nothing reaches its peak, some collectives
-wait, and elementwise arithmetic counts as its traffic alone; a measured step takes longer.
+wait, elementwise arithmetic counts as its traffic alone, and a product in float32, which takes several passes, as one
+in bfloat16; a measured step takes longer.
 """
 
 import math

@@ -16,9 +16,8 @@ shapes, stages of ZeRO, what the backward pass makes again, and micro-batches; i
 to be too large or too slow, compiles the most promising --tries of the rest, and names the fastest that fits.
 
 Needs libtpu, in an environment of its own (.github/requirements/tpu.txt); no TPU. What is compiled is kept in
-plans.jsonl: --resume goes on where a search was stopped. Writes results.json, report.html and the plots. Compiling the
-step of 7 billion parameters takes two minutes of one core, that of a billion a minute and a half; one that does not fit
-is refused within seconds.
+plans.jsonl: --resume goes on where a search was stopped. Writes results.json, report.html and the plots. Compiling
+a step takes about two minutes of one core, whatever the number of layers; most that do not fit are refused in seconds.
 """
 
 import dataclasses
@@ -70,7 +69,7 @@ class Config:
     """Make logits of so many tokens at a time; by default of all of a micro-batch."""
     search: bool = False
     """Try layouts, stages, remat and micro-batches, instead of those given."""
-    tries: int = 10
+    tries: int = 6
     """Plans that a search compiles at most, on each slice."""
     seed: int = 0
     """No figure depends on it: no parameter is ever made."""

@@ -24,7 +24,7 @@ from jax._src.interpreters import mlir
 # Scripts, not modules: the first make frozen data and need packages that tests do not, the others run as processes.
 collect_ignore = ["data", "clients"]
 
-TRAINING = {"sweep", "tasks"}
+TRAINING = {"tasks"}
 """Folders whose programs run so long that their optimization pays."""
 
 # For each program that it lowers jax makes a compiler's context that knows all dialects: of an operation that runs

@@ -198,7 +198,15 @@ class Page:
 
 
 def _chart(name: str, title: str, caption: str, y: str, series: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
-    return {"name": name, "title": title, "caption": caption, "x": "tokens", "y": y, "series": series, **options}
+    return {
+        "name": name,
+        "title": title,
+        "caption": caption,
+        "x": "million tokens",
+        "y": y,
+        "series": series,
+        **options,
+    }
 
 
 def _of(records: Sequence[Record], name: str) -> dict[str, Any]:
@@ -209,7 +217,7 @@ def _series(title: str, records: Sequence[Record], name: str) -> dict[str, Any]:
     having = [record for record in records if name in record]
     return {
         "name": title,
-        "x": [record["tokens"] for record in having],
+        "x": [record["tokens"] / 1e6 for record in having],
         "y": [_finite(record[name]) for record in having],
     }
 

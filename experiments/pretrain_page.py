@@ -14,6 +14,7 @@ from experiments.pretrain_plan import Plan
 from experiments.pretrain_samples import TEMPERATURE, Judged
 from experiments.pretrain_text import Tokens
 from experiments.train import lies
+from jaxlab import verdict
 from jaxlab.report.units import quantity, short
 
 LAYERS, SHOWN = 6, 8
@@ -42,14 +43,13 @@ class Page:
 
     @property
     def tokens_per_second(self) -> float:
-        """The median over the stretches between two evaluations."""
-        return float(np.median([record["tokens_per_second"] for record in self._evaluated()]))
+        """The mean over the stretches between two evaluations."""
+        return float(np.mean(self._stretches("tokens_per_second")))
 
     @property
     def mfu(self) -> float | None:
         """Likewise; None where a device's peak is not known."""
-        median = float(np.median([record["mfu"] for record in self._evaluated()]))
-        return _finite(median)
+        return _finite(float(np.mean(self._stretches("mfu"))))
 
     def answer(self) -> str:
         """What it reached, what it writes, how fast."""
@@ -92,19 +92,26 @@ class Page:
             {
                 "name": "speed",
                 "value": float(round(self.tokens_per_second)),
-                "interval": None,
+                "interval": self._interval("tokens_per_second"),
                 "unit": "tokens a second",
-                "meaning": "median between two evaluations, these and compilation left out",
+                "meaning": "mean over the stretches between two evaluations, these and compilation left out",
             }
         )
         if self.mfu is not None:
             meaning = "useful operations over the peak of all devices"
-            found.append({"name": "MFU", "value": self.mfu, "interval": None, "unit": "", "meaning": meaning})
+            own = {"value": self.mfu, "interval": self._interval("mfu"), "unit": "", "meaning": meaning}
+            found.append({"name": "MFU", **own})
         return found
 
     def sections(self) -> list[dict[str, Any]]:
         """Curves, what it writes, and the run itself."""
         return [self._learned(), self._inside(), self._written(), self._run()]
+
+    def _stretches(self, name: str) -> list[float]:
+        return [record[name] for record in self._evaluated()]
+
+    def _interval(self, name: str) -> list[float | None]:
+        return [_finite(end) for end in verdict.t_interval(self._stretches(name))]
 
     def _evaluated(self) -> list[Record]:
         return [record for record in self.records if "held_out_bits_per_byte" in record]

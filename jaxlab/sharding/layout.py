@@ -1,7 +1,6 @@
 """One argument that lays a training step out over devices: a mesh, rules for tensor parallelism, a ZeRO stage."""
 
 import dataclasses
-import math
 import re
 from collections.abc import Callable
 from functools import partial
@@ -254,11 +253,11 @@ class Layout:
         self, name: str, shape: tuple[int, ...], spec: PartitionSpec, among: tuple[str, ...], kept: tuple[str, ...]
     ) -> PartitionSpec:
         """How ZeRO cuts a parameter: of what is stacked over layers each of them, for a loop takes one at a time."""
-        layers = shape[:1] if self._is_scanned(name) else ()
-        own = [*spec, *[None] * (len(shape) - len(spec))]
-        each = PartitionSpec(*own[len(layers) :])
-        each = zero_stages.cut(shape[len(layers) :], each, among, self.axes, self.min_size, kept)
-        return PartitionSpec(*own[: len(layers)], *each)
+        if not shape or not self._is_scanned(name):
+            return zero_stages.cut(shape, spec, among, self.axes, self.min_size, kept)
+        layers, *own = [*spec, *[None] * (len(shape) - len(spec))]
+        each = zero_stages.cut(shape[1:], PartitionSpec(*own), among, self.axes, self.min_size, kept)
+        return PartitionSpec(layers, *each)
 
     def share_batch(self, batch: PyTree[Array]) -> PyTree[Array]:
         """The batch, inside a step."""

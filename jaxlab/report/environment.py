@@ -20,6 +20,9 @@ _PACKAGES = (
     "matplotlib",
     "scikit-learn",
     "orbax-checkpoint",
+    "grain",
+    "tokenizers",
+    "libtpu",
 )
 
 

@@ -1,6 +1,7 @@
 """Causal self-attention (Vaswani et al., 2017) with rotary positions (Su et al., 2021)."""
 
 import functools
+import re
 from typing import NamedTuple
 
 import jax
@@ -62,9 +63,10 @@ def attended(
 ) -> Float[Array, "batch length heads size"]:
     """What every position gathers: values of those up to it, by the softmax of its query with their keys.
 
-    By ``jax.nn.dot_product_attention``: on a GPU its fused kernel in bfloat16 and float16, which never holds a matrix
-    of all scores. Written out for float64, and for float16 elsewhere: its softmax is float32 whatever comes in, and
-    float16 on a CPU is beyond its older versions.
+    By ``jax.nn.dot_product_attention``: in bfloat16 and float16 its fused kernel, which never holds a matrix of all
+    scores, on NVIDIA's GPUs from compute capability 8.0 on, where no mesh cuts the sequence. Written out for float64,
+    and for float16 elsewhere: its softmax is float32 whatever comes in, and float16 on a CPU is beyond its older
+    versions. The fused kernel has no second derivatives: Hessian products, Sophia's, want float32 there.
 
     Args:
       query: of any floating dtype.
@@ -79,7 +81,7 @@ def attended(
     query, key, value = (x.astype(dtype) for x in (query, key, value))
     on_gpu, half = jax.default_backend() == "gpu", dtype in (jnp.bfloat16, jnp.float16)
     if dtype != jnp.float64 and (dtype != jnp.float16 or on_gpu):
-        fused = on_gpu and half and mask is None and query.shape[3] % 8 == 0 and query.shape[3] <= 128
+        fused = on_gpu and half and mask is None and _has_fused_kernel(query.shape[3])
         return jax.nn.dot_product_attention(
             query,
             key,
@@ -94,6 +96,13 @@ def attended(
     seen = jnp.tril(jnp.ones(scores.shape[2:], bool)) if mask is None else mask
     weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
     return jnp.einsum("bhts,bshd->bthd", weights.astype(dtype), value)
+
+
+def _has_fused_kernel(size: int) -> bool:
+    """Whether cuDNN has one for this GPU and heads of this size, on the mesh that is set."""
+    capability = re.fullmatch(r"(\d+)\.\d+", str(getattr(jax.devices()[0], "compute_capability", "")))  # AMD: gfx90a
+    cut = dict(jax.sharding.get_abstract_mesh().shape).get("sequence", 1) > 1
+    return capability is not None and int(capability[1]) >= 8 and not cut and size % 8 == 0 and size <= 128
 
 
 class Past(NamedTuple):

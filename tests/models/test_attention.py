@@ -1,5 +1,9 @@
 """Rotary positions and causal attention against float64 NumPy and their laws."""
 
+import functools
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +12,8 @@ from flax import nnx
 from references.attention import attended, rotated
 
 from jaxlab.models import CausalAttention, rotate
+from jaxlab.models.attention import attended as gathered
+from jaxlab.sharding import make_mesh
 
 RNG = np.random.RandomState(0)
 
@@ -83,3 +89,32 @@ def test_heads_that_do_not_fit_are_refused(width, heads):
 def test_an_odd_head_cannot_be_rotated():
     with pytest.raises(ValueError, match="size of a head = 3: accepted is an even number"):
         rotate(jnp.ones((1, 2, 1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype", "size", "mesh", "wanted"),
+    [
+        ("8.0", "bfloat16", 64, None, "cudnn"),
+        ("12.0", "float16", 128, "data=8", "cudnn"),
+        ("7.5", "float16", 64, None, None),  # a T4
+        ("gfx90a", "bfloat16", 64, None, None),
+        ("9.0", "float32", 64, None, None),
+        ("9.0", "bfloat16", 20, None, None),
+        ("9.0", "bfloat16", 256, None, None),
+        ("9.0", "bfloat16", 64, "data=4,sequence=2", None),
+    ],
+)
+def test_the_fused_kernel_is_for_what_it_can(capability, dtype, size, mesh, wanted, monkeypatch):
+    chosen = []
+
+    def stands_in(query, *_, implementation, **__):
+        chosen.append(implementation)
+        return query
+
+    x = jax.ShapeDtypeStruct((8, 4, 2, size), dtype)
+    with nullcontext() if mesh is None else jax.set_mesh(make_mesh(mesh)), monkeypatch.context() as patch:
+        patch.setattr(jax, "default_backend", lambda: "gpu")
+        patch.setattr(jax, "devices", lambda: [SimpleNamespace(compute_capability=capability)])
+        patch.setattr(jax.nn, "dot_product_attention", stands_in)
+        jax.eval_shape(functools.partial(gathered), x, x, x)  # A function of its own: nothing is remembered.
+    assert chosen == [wanted]

@@ -15,7 +15,6 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jaxlab import sharding
 from jaxlab.core import hyper, tree
-from jaxlab.losses import chunked_cross_entropy, cross_entropy
 from jaxlab.models.generate import generate
 from jaxlab.models.language import LanguageLoss
 from jaxlab.models.pure import Params, PureModel
@@ -86,14 +85,7 @@ class Programs:
         """The evaluation: the sum over each window of what its tokens cost, weighed."""
 
         def program(state: TrainState, batch: PyTree) -> Float[Array, " b"]:
-            model = self.model.bind(self._weights(state))
-            features, options = model.features(batch["x"]), {"weights": batch["weight"], "reduction": "none"}
-            if self.loss.chunk_size is None:
-                each = cross_entropy(model.logits(features), batch["y"], **options)
-            else:
-                options["chunk_size"] = self.loss.chunk_size
-                each = chunked_cross_entropy(features, batch["y"], model.head_kernel, **options)
-            return jnp.sum(each, axis=1)
+            return jnp.sum(self.loss.nats(self._weights(state), batch), axis=1)
 
         return self._compiled(program, state, batch)
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxlab.core import hyper
 from jaxlab.losses import cross_entropy, z_loss
-from jaxlab.losses.chunked_cross_entropy import chunked_terms
+from jaxlab.losses.chunked_cross_entropy import chunked_cross_entropy, chunked_terms
 from jaxlab.losses.head import head_logits
 from jaxlab.models.linear import in_dtype_of
 from jaxlab.models.pure import Params, PureModel
@@ -55,11 +55,9 @@ class LanguageLoss:
         self, params: Params, batch: dict[str, Array], key: Key[Array, ""] | None = None
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """``(loss, metrics)``, means over the tokens of the batch."""
-        model = self.model.bind(params)
-        kernel = model.head_kernel
-        features = in_dtype_of(model.features(batch["x"], key), kernel)
+        features, kernel = self._read(params, batch["x"], key)
         if self.chunk_size is None:
-            logits = constrain(head_logits(features, kernel), "batch", "sequence", "vocabulary")
+            logits = _logits(features, kernel)
             entropy = cross_entropy(logits, batch["y"])
             loss = entropy + z_loss(logits, self.z_loss)
         else:
@@ -67,3 +65,28 @@ class LanguageLoss:
                 features, batch["y"], kernel, z_loss_strength=self.z_loss, chunk_size=self.chunk_size
             )
         return loss, {"bits_per_token": entropy / math.log(2)}
+
+    def nats(self, params: Params, batch: dict[str, Array]) -> Float[Array, "batch length"]:
+        """The cross entropy of each token by itself, for evaluation: nothing is dropped.
+
+        Args:
+          params: of the model.
+          batch: as of a call; its ``"weight"``, if it has one, [batch, length], is what each token counts.
+        """
+        features, kernel = self._read(params, batch["x"], None)
+        labels, weights = batch["y"], batch.get("weight")
+        if self.chunk_size is None:
+            return cross_entropy(_logits(features, kernel), labels, weights=weights, reduction="none")
+        return chunked_cross_entropy(
+            features, labels, kernel, chunk_size=self.chunk_size, weights=weights, reduction="none"
+        )
+
+    def _read(self, params: Params, tokens: Array, key: Key[Array, ""] | None) -> tuple[Array, Array]:
+        """What the head reads, in the head's dtype, and the head."""
+        model = self.model.bind(params)
+        kernel = model.head_kernel
+        return in_dtype_of(model.features(tokens, key), kernel), kernel
+
+
+def _logits(features: Array, kernel: Array) -> Float[Array, "batch length vocabulary"]:
+    return constrain(head_logits(features, kernel), "batch", "sequence", "vocabulary")

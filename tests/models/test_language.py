@@ -50,6 +50,18 @@ def test_half_precision_rounds_no_logits_and_chunks_agree(whole):
     np.testing.assert_allclose(loss, whole[0][0], rtol=0.02)
 
 
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_evaluation_is_the_loss_token_by_token(chunk_size, dtype):
+    params, loss = tree.cast(PARAMS, dtype), LanguageLoss(MODEL, chunk_size=chunk_size)
+    weight = (np.arange(21).reshape(3, 7) % 2).astype(np.float32)
+    weighed, (_, metrics) = jax.jit(lambda p: (loss.nats(p, {**BATCH, "weight": weight}), loss(p, BATCH)))(params)
+    each = jax.jit(loss.nats)(params, BATCH)
+    assert each.dtype == jnp.float32
+    np.testing.assert_allclose(np.mean(each) / np.log(2), metrics["bits_per_token"], rtol=1e-5)
+    np.testing.assert_allclose(weighed, weight * each, rtol=1e-5)
+
+
 def test_noise_follows_the_key():
     noisy = LanguageLoss(pure(lambda rngs: GPT(11, width=8, layers=1, heads=2, dropout=0.5, rngs=rngs)))
     run = jax.jit(lambda key: noisy(PARAMS, BATCH, key)[0])

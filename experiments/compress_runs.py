@@ -15,9 +15,9 @@ from jaxtyping import Array, PyTree
 from benchmarks.side_by_side import Contestant, race
 from experiments.compress_tasks import Setting
 from jaxlab import tasks, verdict
+from jaxlab.core.cost import bytes_of
 from jaxlab.modifiers import prune
 from jaxlab.precision import dequantize, quantize, save_weights
-from jaxlab.precision.weight_only import bytes_of
 from jaxlab.sweep import run_population, seed_keys
 from jaxlab.sweep.population import History
 from jaxlab.tasks.classification import Classifier

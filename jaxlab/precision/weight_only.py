@@ -58,7 +58,7 @@ def quantize(params: PyTree[Array], layouts: Layouts = ()) -> PyTree:
       ValueError: a matrix with NaN or inf, which is named; a leaf of which nobody can tell.
       TypeError: a leaf that is no real floating array; layouts that are no rules.
 
-    Memory: a byte for each weight and 4 for each output.
+    Memory: a byte for each weight and 4 for each output (:func:`jaxlab.core.cost.bytes_of` counts them).
 
     >>> params = {"kernel": jnp.array([[1.27, 0.0], [-0.5, 0.0]]), "bias": jnp.ones(2)}
     >>> small = quantize(params)
@@ -107,16 +107,6 @@ def dequantize(params: PyTree) -> PyTree[Array]:
 def is_quantized(node: Any) -> bool:
     """Whether a node of a tree is a :class:`Quantized`, as ``is_leaf``."""
     return isinstance(node, Quantized)
-
-
-def bytes_of(params: PyTree) -> int:
-    """What a tree takes in memory.
-
-    >>> params = {"kernel": jnp.ones((10, 4)), "bias": jnp.ones(4)}
-    >>> bytes_of(params), bytes_of(quantize(params))
-    (176, 72)
-    """
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in map(jnp.asarray, jax.tree.leaves(params)))
 
 
 @functools.partial(jax.jit, static_argnums=1)

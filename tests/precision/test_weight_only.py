@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxlab import models
+from jaxlab.core.cost import bytes_of
 from jaxlab.precision import Quantized, dequantize, load_weights, quantize, save_weights
-from jaxlab.precision.weight_only import bytes_of
 
 RNG = np.random.default_rng(0)
 MODEL = models.pure(lambda rngs: models.MLP((6, 32, 5), rngs=rngs))

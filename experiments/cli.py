@@ -107,15 +107,22 @@ def remembered(out: Path) -> dict[str, Any]:
     return found
 
 
-def saved_config(config: Any) -> Any:
-    """The configuration of the run in ``config.resume``.
+def saved_config(config: Any, *, beside: Sequence[str] = ()) -> Any:
+    """The configuration of the run in ``config.resume``, with what is given of those options that may stand beside it.
 
     Raises:
       ValueError: other options beside it; a folder that holds no run that was stopped.
     """
     kind, folder = type(config), config.resume
-    if dataclasses.replace(config, resume=None) != kind():
-        raise ValueError("resume: accepted without other options; they are those of the run that goes on")
+    default, names = kind(), [field.name for field in dataclasses.fields(kind)]
+    given = {name: value for name in names if (value := getattr(config, name)) != getattr(default, name)}
+    others = [name for name in given if name not in ("resume", *beside)]
+    if others:
+        but = f" but {' and '.join(beside)}" if beside else ""
+        raise ValueError(
+            f"resume: accepted without other options{but}, which are those of the run that goes on; there is also "
+            f"{', '.join(others)}"
+        )
     if not (folder / "config.json").exists():
         raise ValueError(
             f"resume = {str(folder)!r} holds no config.json: accepted is the folder of a run that was stopped"
@@ -123,16 +130,14 @@ def saved_config(config: Any) -> Any:
     if (folder / "results.json").exists():
         raise ValueError(f"resume = {str(folder)!r}: that run is complete, its page is {folder / 'report.html'}")
     saved = remembered(folder)["config"]
-    known = {field.name for field in dataclasses.fields(kind)}
-    if saved.keys() - known:
-        raise ValueError(f"resume = {str(folder)!r} has {sorted(saved.keys() - known)}: it is another experiment's")
+    if unknown := sorted(saved.keys() - set(names)):
+        raise ValueError(f"resume = {str(folder)!r} has {unknown}: it is another experiment's")
     # JSON has lists alone; a configuration's are tuples.
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
-    default = kind()
     for name, value in values.items():
         if isinstance(getattr(default, name), tuple | str) and type(value) is not type(getattr(default, name)):
             raise ValueError(f"{folder / 'config.json'} has {name} = {value!r}: accepted is what the run wrote")
-    return kind(**values | {"resume": folder})
+    return kind(**values | given)
 
 
 def finish(results: dict[str, Any], out: Path, console: Console) -> None:

@@ -111,7 +111,11 @@ def run(plan: Plan) -> None:
 
 
 def begin(plan: Plan, checkpoints: Checkpoints) -> tuple[TrainState, dict[str, Any]]:
-    """The state to go on from, and what was noted beside it: the newest checkpoint, or a fresh one and nothing."""
+    """The state to go on from, and what was noted beside it: the newest checkpoint, or a fresh one and nothing.
+
+    Raises:
+      RunError: the checkpoint is damaged, or another run's.
+    """
     config, programs = plan.config, plan.programs
     key, init = jax.random.key(config.seed), jax.jit(programs.model.init)
     parts = {"key": key, "policy": programs.policy}
@@ -126,7 +130,18 @@ def begin(plan: Plan, checkpoints: Checkpoints) -> tuple[TrainState, dict[str, A
     if programs.layout is None:
         # As what is restored lies: on this very device, so that both run the same program.
         state = jax.device_put(state, jax.devices()[0])
-    return (checkpoints.restore(state), checkpoints.note()) if saved else (state, {})
+    if not saved:
+        return state, {}
+    try:
+        state, past = checkpoints.restore(state), checkpoints.note()
+    except (ValueError, OSError) as error:
+        raise hyper.RunError(str(error)) from error
+    if int(state.step) > config.steps:
+        raise hyper.RunError(
+            f"{plan.out} is at step {int(state.step)}, beyond the {config.steps} steps of the run: accepted is the "
+            "config.json that it wrote"
+        )
+    return state, past
 
 
 def digests(identity: dict[str, Any], state: TrainState) -> dict[str, str]:

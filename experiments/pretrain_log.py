@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jaxlab.core.files import write_atomically
+from jaxlab.core.hyper import RunError
 
 Record = dict[str, float]
 FILE = "log.jsonl"
@@ -55,7 +56,11 @@ class Log:
         self._open.close()
 
     def begin(self, step: int) -> None:
-        """Forgets what was logged after a step, and a line that was cut off: the run goes on from there."""
+        """Forgets what was logged after a step, and a line that was cut off: the run goes on from there.
+
+        Raises:
+          RunError: a line is none that a run writes.
+        """
         self._progress.update(self._task, completed=step)
         if self.folder is None:
             return
@@ -66,12 +71,15 @@ class Log:
             self._open.callback(writer.close)
         path = self.folder / FILE
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        found = [json.loads(line) for line in lines if line.endswith("\n")]
-        self.records = [
-            {name: math.nan if value is None else value for name, value in record.items()}
-            for record in found
-            if record["step"] <= step
-        ]
+        try:
+            found = [json.loads(line) for line in lines if line.endswith("\n")]
+            self.records = [
+                {name: math.nan if value is None else value for name, value in record.items()}
+                for record in found
+                if record["step"] <= step
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{path} is damaged ({error}): accepted are the lines that the run wrote") from error
         write_atomically(path, "".join(map(line_of, self.records)))
 
     def advance(self, step: int) -> None:

@@ -111,7 +111,9 @@ class Page:
         return [record[name] for record in self._evaluated()]
 
     def _interval(self, name: str) -> list[float | None]:
-        return [_finite(end) for end in verdict.t_interval(self._stretches(name))]
+        low, high = verdict.t_interval(self._stretches(name))
+        # No speed is below 0, and few stretches do not tell as much.
+        return [_finite(max(low, 0.0) if math.isfinite(low) else low), _finite(high)]
 
     def _evaluated(self) -> list[Record]:
         return [record for record in self.records if "held_out_bits_per_byte" in record]

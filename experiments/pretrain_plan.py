@@ -104,9 +104,7 @@ def prepare(config: Config) -> Plan:
     """Checks everything that can be checked without training."""
     sharding.start()
     if config.resume is not None:
-        given = {"layout": config.layout, "zero": config.zero}
-        config = cli.saved_config(dataclasses.replace(config, layout=None, zero=None))
-        config = dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
+        config = cli.saved_config(config, beside=("layout", "zero"))
     # What the run remembers holds wherever it is resumed.
     paths = {name: getattr(config, name) for name in ("text", "tokenizer", "cache")}
     config = dataclasses.replace(config, **{name: path and Path(path).absolute() for name, path in paths.items()})

@@ -54,13 +54,16 @@ class Source:
         """
         if not self.path(side).exists():
             return None
-        file = text.open_tokens(self.path(side), self.tokenizer)
+        try:
+            file = text.open_tokens(self.path(side), self.tokenizer)
+            file.check_content()
+        except ValueError as error:
+            raise ValueError(f"{error}. Remove the file, and the run makes it again") from error
         if file.corpus_digest != self.corpus.digest:
             raise ValueError(
                 f"{file.path} was made of text with SHA-256 {file.corpus_digest[:12]}, and this text has "
                 f"{self.corpus.digest[:12]}: accepted is its own; remove the file and it is made again"
             )
-        file.check_content()
         return file
 
     def tokens(self) -> Tokens:
@@ -138,7 +141,7 @@ def check_unchanged(source: Source, run: Path) -> None:
     path = run / NAME
     if not path.exists():  # It was stopped before it had made its token files.
         return
-    saved, corpus, tokenizer = json.loads(path.read_text()), source.corpus, source.tokenizer
+    saved, corpus, tokenizer = _remembered(path), source.corpus, source.tokenizer
     if saved["tokenizer"]["digest"] != tokenizer.digest:
         was = saved["tokenizer"]
         raise ValueError(
@@ -171,10 +174,22 @@ def remember(source: Source, tokens: Tokens, run: Path) -> dict[str, Any]:
         if jax.process_index() == 0:
             write_atomically(path, json.dumps(identity, indent=1) + "\n")
         return identity
-    saved = json.loads(path.read_text())
+    saved = _remembered(path)
     if saved != identity:
         raise RunError(
             f"the token files that were made again have SHA-256 {identity['tokens']}, and {run} was trained on "
             f"{saved['tokens']}: accepted is a tokenizer of the same version"
         )
     return identity
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    """What :func:`remember` wrote."""
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        digests = saved["corpus"]["digest"], saved["tokenizer"]["digest"], *(saved["tokens"][side] for side in SIDES)
+    except (ValueError, KeyError, TypeError):
+        saved, digests = {}, (None,)
+    if not all(isinstance(digest, str) for digest in digests):
+        raise ValueError(f"{path} does not say what the run was trained on: accepted is what the run wrote")
+    return saved

@@ -89,9 +89,7 @@ class Plan:
 def prepare(config: Config) -> Plan:
     """Checks everything that can be checked without training."""
     if (folder := config.resume) is not None:
-        given = {"layout": config.layout, "zero": config.zero}
-        config = cli.saved_config(dataclasses.replace(config, layout=None, zero=None))
-        config = dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
+        config = cli.saved_config(config, beside=("layout", "zero"))
         if config.recipe is not None:
             # The run's own copy: the file that it was given may be another one by now.
             config = dataclasses.replace(config, recipe=folder / "recipe.json")

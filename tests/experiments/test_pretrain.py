@@ -23,6 +23,7 @@ import pytest
 from experiments import pretrain, pretrain_plan, pretrain_samples
 from experiments.pretrain_log import Log
 from jaxlab import report, text
+from jaxlab.core.hyper import RunError
 from jaxlab.train import Checkpoints
 
 ROOT = Path(__file__).parents[2]
@@ -221,7 +222,11 @@ def test_laid_out_over_devices_its_steps_are_nearly_the_same(complete, folder, c
     ("change", "message"),
     [
         ("other text", r"stopped was trained on text in 'text' with SHA-256 \w{12}, and in .* there is now text in"),
-        ("truncated tokens", r"-training.tokens is truncated: of its [\d,]+ tokens 2 are missing"),
+        (
+            "truncated tokens",
+            r"is truncated: of its [\d,]+ tokens 2 are missing.* Remove the file, and the run makes it",
+        ),
+        ("damaged memory", r"text\.json does not say what the run was trained on"),
         ("changed tokens", r"-held_out.tokens was changed: its tokens have SHA-256 \w{12}, and its header says \w{12}"),
         ("other tokens", r"tokens with SHA-256 \w{12}, and .*stopped was trained on \w{12}"),
         (
@@ -243,6 +248,8 @@ def test_other_data_than_the_run_began_with_are_refused(stopped, tmp_path, chang
             (texts / "cmd.py").write_text("pass\n")
         case "truncated tokens":
             files["training"].write_bytes(files["training"].read_bytes()[:-2])
+        case "damaged memory":
+            (run / "text.json").write_text('{"tokenizer": {}}')
         case "changed tokens":
             files["held_out"].write_bytes(files["held_out"].read_bytes()[:-1] + b"!")
         case "other tokens":
@@ -275,6 +282,9 @@ def test_token_files_that_are_gone_are_made_again(stopped, folder, tmp_path):
 def test_a_complete_run_is_not_resumed(complete):
     with pytest.raises(ValueError, match="that run is complete"):
         pretrain.prepare(pretrain.Config(resume=complete))
+    message = "other options but layout and zero, which are those of the run that goes on; there is also steps"
+    with pytest.raises(ValueError, match=message):
+        pretrain.prepare(pretrain.Config(resume=complete, steps=10, layout="data=-1"))
 
 
 @pytest.mark.parametrize(
@@ -334,6 +344,9 @@ def test_a_log_that_was_cut_off_goes_on(tmp_path):
         assert [record["step"] for record in log.records] == [2, 4]
         assert np.isnan(log.records[0]["bits_per_byte"])
     assert (tmp_path / "log.jsonl").read_text() == "".join(lines[:2])
+    (tmp_path / "log.jsonl").write_text("".join(["{\n", *lines]))
+    with Log(tmp_path, pretrain.Console(quiet=True), 10) as log, pytest.raises(RunError, match="jsonl is damaged"):
+        log.begin(4)
 
 
 @pytest.mark.parametrize(

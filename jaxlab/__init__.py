@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxlab import (
+        aot,
         doctor,
         losses,
         models,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "aot",
     "doctor",
     "losses",
     "models",

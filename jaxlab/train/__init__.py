@@ -10,6 +10,8 @@ from jaxlab.train.loop import fit
 from jaxlab.train.run import abstract_state, init_run, make_run
 from jaxlab.train.state import Ema, TrainState, init_state, set_hyperparams
 from jaxlab.train.step import make_train_step, step_fn
+from jaxlab.train.stopping import Stopping
+from jaxlab.train.throughput import utilization
 
 if TYPE_CHECKING:
     from jaxlab.train.checkpoint import Checkpoints
@@ -18,6 +20,7 @@ __all__ = [
     "Checkpoints",
     "Ema",
     "NoiseScale",
+    "Stopping",
     "TrainState",
     "abstract_state",
     "apply_updates",
@@ -32,6 +35,7 @@ __all__ = [
     "params_to_evaluate",
     "set_hyperparams",
     "step_fn",
+    "utilization",
 ]
 
 

@@ -25,7 +25,8 @@ def smallest(
 ) -> dict[str, Bool[Array, "..."]]:
     r"""Where the smallest numbers are: :math:`\operatorname{round}(s N)` of N, of equal ones the first.
 
-    Rounded to the nearest, halves to even, in the values' own precision. NaN is larger than all numbers.
+    Rounded to the nearest, halves to even, in the values' own precision. Signs of zero and of NaN count, as in IEEE's
+    total order: a NaN without one is larger than all numbers, as those of ``jnp.abs`` are.
 
     Args:
       values: by name, float32 or float64, at most 2^32 (2^63) numbers.

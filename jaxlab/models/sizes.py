@@ -104,7 +104,9 @@ def shape_of(size: str | float, vocabulary: int, *, activation: str = "relu2", t
     124 at 7 billion, near what published models of each size have. Widths are multiples of 32 below 256, of 64 below
     512, of 256 below 2048, then of 512; a head has 32 features below a width of 256, 64 below 1024, then 128. From a
     billion parameters on four heads share their keys and values, widths are at least 2048, and layers are multiples of
-    8: devices that share an optimizer's work take whole matrices, and equally many.
+    8: devices that share an optimizer's work take whole matrices, and equally many, or else each does all of it
+    (:func:`~jaxlab.core.placement.spread`). The price: such a model has up to a sixth less or more than was asked for;
+    smaller ones are nearer, but for those of very few layers. :attr:`GPTShape.parameters` is exact.
 
     Args:
       size: such as ``"1M"``, ``"124M"`` or ``"7B"``, or a number of parameters.

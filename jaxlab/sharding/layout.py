@@ -59,8 +59,8 @@ class Layout:
       min_size: leaves with fewer elements are not shared by ZeRO.
       scanned: a regular expression of the names of parameters that are stacked over layers, on their first axis, and
         of which the model gathers one layer at a time by itself (:func:`~jaxlab.sharding.constrain.hold_whole`, as
-        ``GPT(..., scan=True)`` does): at stage 3 no device ever has all layers. What is to be gathered again in the
-        backward pass is then the model's to say (``remat``).
+        ``GPT(..., scan=True)`` does). Whether the backward pass gathers it again is then the model's to say: at stage 3
+        no device ever has all layers with a ``remat`` of ``"dots"`` or ``"full"``; with ``"none"`` each keeps them.
 
     Raises:
       TypeError, ValueError: of :func:`~jaxlab.sharding.make_mesh`; another stage than 0 to 3, or one above 0 on a mesh

@@ -121,6 +121,7 @@ def prepare(config: Config) -> Plan:
     if config.tensorboard:
         summary_writer()
     out = _folder(config)
+    _check_apart(config.text, out)
     source = pretrain_text.read(config.text, config.tokenizer, config.cache or out / "tokens")
     pretrain_text.check_length(source, config.context, config.batch_size)
     if config.resume is not None:
@@ -145,3 +146,15 @@ def _folder(config: Config) -> Path:
     if jax.process_index() and config.out is not None:
         return config.out
     return cli.new_folder(config.out, "pretrain")
+
+
+def _check_apart(text: Path | None, out: Path) -> None:
+    """Refuses a run's folder inside its text: its log would be text, and text that has changed is not gone on with."""
+    if text is None or not out.resolve().is_relative_to(text.resolve()):
+        return
+    inside = out.resolve().relative_to(text.resolve())
+    if not any(part.startswith(".") for part in inside.parts):
+        raise ValueError(
+            f"out = {str(out)!r} lies in the text's folder {str(text)!r}, where what the run writes would be text: "
+            "accepted is an out elsewhere"
+        )

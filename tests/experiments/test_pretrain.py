@@ -330,6 +330,17 @@ def test_text_that_is_none_or_all_on_one_side_is_refused(folder, tmp_path):
         pretrain.prepare(dataclasses.replace(TINY, text=tmp_path / "one"))
 
 
+def test_a_run_that_would_be_part_of_its_own_text_is_refused(folder, monkeypatch):
+    monkeypatch.chdir(folder / "text")
+    config = dataclasses.replace(TINY, text=Path())
+    with pytest.raises(ValueError, match=r"out = 'runs/pretrain/.*' lies in the text's folder .* out elsewhere"):
+        pretrain.prepare(config)
+    with pytest.raises(ValueError, match="lies in the text's folder"):
+        pretrain.prepare(dataclasses.replace(config, out=Path("../text/out")))
+    assert pretrain.prepare(dataclasses.replace(config, out=Path("../out"))).out == Path("../out")
+    assert pretrain.prepare(dataclasses.replace(config, out=Path(".runs/out"))).out == Path(".runs/out")
+
+
 def test_tensorboard_that_is_missing_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxlab\[tensorboard\]'"):

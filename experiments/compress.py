@@ -78,8 +78,8 @@ def prepare(config: Config) -> Plans:
         raise ValueError(f"sparsities = {config.sparsities}: accepted are one or several different numbers in (0, 1)")
     for sparsity in config.sparsities:
         hyper.number("sparsities", sparsity, "(0, 1)")
-    if config.rounds:
-        hyper.integer("rounds", config.rounds, at_least=8)
+    if config.rounds != 0 and config.rounds < 8:
+        raise ValueError(f"rounds = {config.rounds}: accepted is 0, or a whole number of at least 8")
     hyper.integer("seed", config.seed, at_least=0, at_most=2**16)
     out = cli.new_folder(config.out, "compress")
     names = tuple(SETTINGS) if config.task is None else (config.task,)

@@ -8,11 +8,13 @@ import jax
 from jaxtyping import Array, Key, PyTree
 
 from jaxlab import models, tasks
+from jaxlab.core import hyper
 from jaxlab.tasks.prediction import NextToken
 
 SMALL_GPT = models.pure(lambda rngs: models.GPT(256, width=64, layers=2, heads=2, rngs=rngs))
 SMALLER_GPT = models.pure(lambda rngs: models.GPT(256, width=32, layers=1, heads=2, rngs=rngs))
 SMALL_MLP = models.pure(lambda rngs: models.MLP((64, 16, 10), rngs=rngs))
+OWN = "package.module:object of your own"
 
 
 def _flat(params: PyTree, images: Array, key: Key[Array, ""] | None = None) -> Array:
@@ -48,6 +50,8 @@ SETTINGS = {
 def task_of(name: str) -> tasks.Task:
     """A task by name; small_gpt is Python source with a quarter of its windows and a transformer of width 64."""
     if name != "small_gpt":
+        if ":" not in name:
+            hyper.one_of("task", name, (*SETTINGS, *sorted(set(tasks.names()) - set(SETTINGS)), OWN))
         return tasks.get(name)
     whole = tasks.get("bytes_gpt")
     fewer = {part: jax.tree.map(lambda x: x[::4], getattr(whole, part)) for part in ("data", "test")}

@@ -123,6 +123,7 @@ def test_other_tasks_need_a_margin_and_have_no_student():
     ("change", "message"),
     [
         ({"task": "digit_mlp"}, "did you mean 'digits_mlp'"),
+        ({"task": "smal_gpt"}, "did you mean 'small_gpt'"),
         ({"task": "digits_cnn"}, "margin = None"),
         ({"task": "rosenbrock", "margin": 0.1}, "task 'rosenbrock' has no matrix to prune"),
         ({"sparsities": ()}, r"sparsities = \(\)"),
@@ -131,7 +132,7 @@ def test_other_tasks_need_a_margin_and_have_no_student():
         ({"margin": 0.0}, "margin = 0"),
         ({"seeds": 1}, "seeds = 1"),
         ({"steps": 24}, "steps = 24"),
-        ({"rounds": 3}, "rounds = 3"),
+        ({"rounds": 3}, "rounds = 3: accepted is 0, or"),
         ({"seed": -1}, "seed = -1"),
     ],
 )

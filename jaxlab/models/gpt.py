@@ -18,7 +18,8 @@ from jaxlab.models.linear import in_dtype_of
 from jaxlab.models.norm import RMSNorm
 from jaxlab.models.remat import REMATS, rematerialized
 from jaxlab.models.stochastic_depth import linear_rates, stochastic_depth
-from jaxlab.sharding.constrain import constrain, hold_whole
+from jaxlab.sharding.again import gathered_again
+from jaxlab.sharding.constrain import constrain, hold_whole, mesh_over
 from jaxlab.sharding.rules import Rules
 
 SCANNED = "^blocks/"
@@ -276,7 +277,10 @@ class GPT(nnx.Module):
             # A rate that is known to be zero costs no random bits.
             rates = jnp.asarray(self.rates) if self.rates[-1] else None
             per_layer = (weights, None if key is None else keys[:-1], rates)
-            return jax.lax.scan(rematerialized(layer, self.remat), x, per_layer)
+            run = rematerialized(layer, self.remat)
+            if self.remat == "none" and mesh_over(x) is not None:
+                run = gathered_again(layer)
+            return jax.lax.scan(run, x, per_layer)
 
         summaries = []
         for i, rate in enumerate(self.rates):

@@ -50,7 +50,7 @@ def constrain(x: Array, *names: str | None, logical: Mapping[str, Entry] = LOGIC
     for name in names:
         if name is not None and (not isinstance(name, str) or name not in logical):
             raise ValueError(f"constrain: axis name {name!r} is unknown; accepted are {', '.join(logical)} and None")
-    mesh = _mesh_over(x)
+    mesh = mesh_over(x)
     if mesh is None:
         return x
     names = tuple(None if size == 1 else name for name, size in zip(names, x.shape, strict=False))
@@ -67,7 +67,7 @@ def constrain(x: Array, *names: str | None, logical: Mapping[str, Entry] = LOGIC
     return x
 
 
-def _mesh_over(*arrays: Array) -> Any:
+def mesh_over(*arrays: Array) -> Any:
     """The mesh that is set, where it has something to say of these arrays."""
     mesh = jax.sharding.get_abstract_mesh()
     if not any(map(hyper.is_traced, arrays)) or mesh.empty or mesh.size == 1 or AxisType.Manual in mesh.axis_types:
@@ -140,7 +140,7 @@ def hold_whole(params: PyTree[Any], rules: Rules) -> PyTree[Any]:
       rules: for tensor parallelism, :data:`~jaxlab.sharding.rules.Rules`.
     """
     leaves, treedef = jax.tree.flatten(params)
-    mesh = _mesh_over(*leaves)
+    mesh = mesh_over(*leaves)
     if mesh is None:
         return params
     shapes = {name: leaf.shape for name, leaf in zip(tree.names(params), leaves, strict=True)}

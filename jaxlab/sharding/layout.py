@@ -13,21 +13,10 @@ from jaxtyping import Array, PyTree
 
 from jaxlab.core import hyper, placement, tree
 from jaxlab.sharding import zero as zero_stages
+from jaxlab.sharding.again import gathered_again
 from jaxlab.sharding.constrain import LOGICAL, constrain_tree, hold, logical_spec
 from jaxlab.sharding.mesh import AXES, make_mesh
 from jaxlab.sharding.rules import Rules, names_of, specs_of
-
-AGAIN = {
-    "broadcast_in_dim",
-    "convert_element_type",
-    "reshape",
-    "reshard",
-    "sharding_constraint",
-    "squeeze",
-    "transpose",
-}
-"""What is done again in the backward pass of stage 3. A layer that casts or turns its gathered weights first would keep
-the result, as large as they are; done again it costs next to nothing."""
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -59,8 +48,7 @@ class Layout:
       min_size: leaves with fewer elements are not shared by ZeRO.
       scanned: a regular expression of the names of parameters that are stacked over layers, on their first axis, and
         of which the model gathers one layer at a time by itself (:func:`~jaxlab.sharding.constrain.hold_whole`, as
-        ``GPT(..., scan=True)`` does). Whether the backward pass gathers it again is then the model's to say: at stage 3
-        no device ever has all layers with a ``remat`` of ``"dots"`` or ``"full"``; with ``"none"`` each keeps them.
+        ``GPT(..., scan=True)`` does, in the backward pass again): at stage 3 no device ever has all layers.
 
     Raises:
       TypeError, ValueError: of :func:`~jaxlab.sharding.make_mesh`; another stage than 0 to 3, or one above 0 on a mesh
@@ -236,11 +224,8 @@ class Layout:
         return treedef.unflatten(gathered)
 
     def gathering_again(self, loss: Callable[[PyTree[Array]], Any]) -> Callable[[PyTree[Array]], Any]:
-        """A loss whose backward pass gathers the parameters again, where stage 3 shares them.
-
-        Kept from the forward pass on, all of them would be whole on every device in between.
-        """
-        return loss if self.zero < 3 or self.scanned else jax.checkpoint(loss, policy=_made)
+        """A loss whose backward pass gathers the parameters again, where stage 3 shares them."""
+        return loss if self.zero < 3 or self.scanned else gathered_again(loss)
 
     def share(self, values: PyTree[Array], *, stage: int) -> PyTree[Array]:
         """Something like the parameters, inside a step, each device with the share that it keeps at that stage."""
@@ -273,13 +258,6 @@ def check_layout(layout: Any) -> Layout:
     if not isinstance(layout, Layout):
         raise TypeError(f"layout = {layout!r}: accepted is a jaxlab.sharding.Layout, such as Layout('data=-1')")
     return layout
-
-
-def _made(primitive: Any, *_: Any, **parameters: Any) -> bool:
-    """What the forward pass keeps for the backward pass: all but what is moved, cast or given another shape."""
-    inner = parameters.get("call_jaxpr")
-    names = {primitive.name} if inner is None else {equation.primitive.name for equation in inner.eqns}
-    return not names <= AGAIN
 
 
 def _shared_axes(mesh: Mesh, stage: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

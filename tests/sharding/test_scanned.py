@@ -60,7 +60,7 @@ def test_eight_devices_equal_one(on_one_device, mesh, zero, cut):
     assert up.addressable_shards[0].data.shape[0] == LAYERS  # Each device has its part of every layer.
 
 
-@pytest.mark.parametrize("remat", ["dots", "full"])
+@pytest.mark.parametrize("remat", ["none", "dots", "full"])
 def test_no_device_has_all_layers(remat):
     own = layout("fsdp=8", 3)
     build = Recipe("adam").build

@@ -102,7 +102,8 @@ def run(plan: Plan) -> None:
         checkpoints.wait()
         if stopping.received is not None:
             done = int(state.step)
-            console.print(f"stopped after step {done} of {config.steps}, all is saved; --resume {plan.out} goes on")
+            saved = "all is saved" if done else "there is nothing to save"
+            console.print(f"stopped after step {done} of {config.steps}, {saved}; --resume {plan.out} goes on")
             sys.exit(128 + stopping.received)
         score, samples = observer.score(state), observer.write(state)
         page = Page(about, log.records, score, samples, observer.judged(samples), digests(identity, state))

@@ -7,6 +7,7 @@ import jax
 
 from experiments import cli, pretrain_recipe, pretrain_text
 from experiments.pretrain_log import summary_writer
+from experiments.pretrain_memory import check_room
 from experiments.pretrain_programs import Programs, check_batch, layout_of, remembering_norms
 from jaxlab import sharding
 from jaxlab.core import hyper
@@ -134,6 +135,7 @@ def prepare(config: Config) -> Plan:
     check_batch(layout, config.batch_size, config.accumulate, config.context)
     build = remembering_norms(recipe.build)
     programs = Programs(model, loss, build, policy, config.accumulate, layout, Stopwatch())
+    check_room(config.size, programs, hyperparams)
     return Plan(config, source, shape, recipe, hyperparams, programs, out)
 
 

@@ -36,7 +36,7 @@ def recipe(
     chosen = Recipe(optimizer, schedule)
     if scan and "layouts" in chosen.info.static:
         chosen = Recipe(optimizer, schedule, (("layouts", STACKED),))
-    lengths = {"warmup_steps": max(1, round(WARMUP * steps)), "total_steps": steps, "decay_steps": round(DECAY * steps)}
+    lengths = {"warmup_steps": round(WARMUP * steps), "total_steps": steps, "decay_steps": round(DECAY * steps)}
     known = ("warmup_steps", *schedules.get(schedule).parameters)
     own = {**NUMBERS.get(optimizer, {}), **{name: float(n) for name, n in lengths.items() if name in known}}
     return chosen, chosen.hyperparams({**own, **given})

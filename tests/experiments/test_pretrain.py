@@ -292,6 +292,8 @@ def test_a_complete_run_is_not_resumed(complete):
     [
         ({"size": "1 kilo"}, "size = '1 kilo'"),
         ({"size": "1k"}, "size = '1k' with a vocabulary of 256"),
+        ({"size": "100B"}, r"size = '100B': parameters, gradients and optimizer state take [\d.e+]+ GB of each device"),
+        ({"size": "100B", "layout": "fsdp=8"}, r"optimizer state take \d+ GB of each device"),
         ({"activation": "relu"}, "did you mean 'relu2'"),
         ({"remat": "some"}, "remat = 'some'"),
         ({"context": 10_000}, "context = 10000: the training side"),

@@ -1,6 +1,5 @@
 """The log of a pretraining run: lines of JSON, a bar that moves, curves for TensorBoard."""
 
-import json
 import math
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -11,10 +10,8 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from jaxlab.core.files import write_atomically
-from jaxlab.core.hyper import RunError
+from experiments.log_lines import Record, kept, line_of
 
-Record = dict[str, float]
 FILE = "log.jsonl"
 SHOWN = {
     "bits_per_byte": "bits/byte",
@@ -69,18 +66,7 @@ class Log:
             writer = summary_writer()(str(self.folder / "tensorboard"), purge_step=step + 1)
             self._writer = writer
             self._open.callback(writer.close)
-        path = self.folder / FILE
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        try:
-            found = [json.loads(line) for line in lines if line.endswith("\n")]
-            self.records = [
-                {name: math.nan if value is None else value for name, value in record.items()}
-                for record in found
-                if record["step"] <= step
-            ]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{path} is damaged ({error}): accepted are the lines that the run wrote") from error
-        write_atomically(path, "".join(map(line_of, self.records)))
+        self.records = kept(self.folder / FILE, step)
 
     def advance(self, step: int) -> None:
         """Moves the bar."""
@@ -115,11 +101,6 @@ def summary_writer() -> Any:
     except ImportError as error:
         raise ImportError("--tensorboard needs the package tensorboardX: pip install 'jaxlab[tensorboard]'") from error
     return SummaryWriter
-
-
-def line_of(record: Mapping[str, float]) -> str:
-    """One line of JSON, which knows no NaN."""
-    return json.dumps({name: value if math.isfinite(value) else None for name, value in record.items()}) + "\n"
 
 
 def shown(record: Mapping[str, float]) -> str:

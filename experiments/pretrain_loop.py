@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.pretrain_log import Log, Record
+from experiments.log_lines import Record
+from experiments.pretrain_log import Log
 from jaxlab.train import TrainState
 from jaxlab.train.stopping import Stopping
 from jaxlab.train.throughput import utilization

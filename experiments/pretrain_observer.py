@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments import pretrain_samples
-from experiments.pretrain_log import Record
+from experiments.log_lines import Record
 from experiments.pretrain_plan import Plan
 from jaxlab import verdict
 from jaxlab.text import HeldOut, TokenFile

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.pretrain_log import Record
+from experiments.log_lines import Record
 from experiments.pretrain_observer import Score
 from experiments.pretrain_plan import Plan
 from experiments.pretrain_samples import TEMPERATURE, Judged

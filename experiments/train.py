@@ -187,12 +187,13 @@ def run(plan: Plan) -> None:
     )
     validate = jax.jit(lambda state, data: evaluate(task.loss, params_to_evaluate(state), data, held_out(task, state)))
     state = init_run(
-        task.init,
+        task.initial,
         plan.recipe.build,
         plan.hyperparams,
         key=jax.random.key(config.seed),
         policy=plan.policy,
         layout=plan.layout,
+        frozen=task.which_frozen,
     )
     with Checkpoints(plan.out / "checkpoints") as checkpoints:
         log = Log(plan.out / "log.jsonl", console, plan.steps)

@@ -11,7 +11,7 @@ from jaxlab.core import hyper
 from jaxlab.sweep import layout as layouts
 from jaxlab.sweep import memory
 from jaxlab.sweep.layout import Layout
-from jaxlab.sweep.program import MEMBER, Beginning, Pieces, Program, compile_pieces, compile_start, put, shapes
+from jaxlab.sweep.program import MEMBER, Beginning, Pieces, Program, Shared, compile_pieces, compile_start, put, shapes
 from jaxlab.train.stopwatch import Stopwatch
 
 
@@ -26,28 +26,28 @@ class Plan(NamedTuple):
 
 
 def groups_by_shape(
-    program: Program, beginning: Beginning, data: PyTree, *, test: PyTree, limit: int | None, places: int
+    program: Program, beginning: Beginning, shared: Shared, *, test: PyTree, limit: int | None, places: int
 ) -> int:
-    """How many equal groups there must be at least: their states and the data have to fit. Nothing is compiled.
+    """How many equal groups there must be at least: their states and what they share have to fit. Nothing is compiled.
 
     Args:
-      program, beginning, data, test, limit, places: as for :func:`arrange`; shapes will do.
+      program, beginning, shared, test, limit, places: as for :func:`arrange`; shapes will do.
 
     Raises:
       ValueError: one member a device does not fit.
     """
-    devices, shared = program.mesh.size, memory.of_arrays((data, test))
+    devices, common = program.mesh.size, memory.of_arrays((shared, test))
     member = memory.of_arrays(shapes(program, devices, beginning)[1]._replace(step=())) // devices
-    groups = memory.fewest_groups(places, devices, shared=shared, member=member, memory=limit)
+    groups = memory.fewest_groups(places, devices, shared=common, member=member, memory=limit)
     if limit is not None and not groups:
-        raise _too_small(shared + member, limit)
+        raise _too_small(common + member, limit)
     return groups
 
 
 def arrange(
     program: Program,
     beginning: Beginning,
-    data: PyTree,
+    shared: Shared,
     *,
     test: PyTree,
     layout: Layout,
@@ -61,7 +61,7 @@ def arrange(
     Args:
       program: whose ``width`` is still to be decided.
       beginning: of all members.
-      data: the task's, on every device whole.
+      shared: the task's, on every device whole.
       test: what comes to lie there as well, for the last evaluation; None: nothing.
       layout: what was asked for.
       limit: bytes of a device; None: enough.
@@ -73,7 +73,7 @@ def arrange(
       ValueError: one member a device does not fit.
     """
     devices, members, extra = program.mesh.size, len(beginning.keys), memory.of_arrays(test)
-    shared = memory.of_arrays(data) + extra
+    common = memory.of_arrays(shared) + extra
     while True:
         size = -(-places // (groups * devices))
         subject = _subject(program, size)
@@ -81,20 +81,20 @@ def arrange(
         asked = (layout,) if layout != "auto" else (layouts.fastest(tried),) if tried else layouts.candidates(size)
         start = compile_start(program, size * devices, beginning, clock)
         pieces = {
-            name: compile_pieces(in_layout(program, name), size * devices, beginning, data, clock) for name in asked
+            name: compile_pieces(in_layout(program, name), size * devices, beginning, shared, clock) for name in asked
         }
-        needed = {name: max(start + shared, found.bytes + extra) for name, found in pieces.items()}
+        needed = {name: max(start + common, found.bytes + extra) for name, found in pieces.items()}
         fitting = [name for name in asked if limit is None or needed[name] <= limit]
         if fitting or limit is None:
             break
         least = min(needed.values())
         if size == 1:
             raise _too_small(least, limit)
-        groups = max(2 * groups, -(-groups * (least - shared) // (limit - shared)))
+        groups = max(2 * groups, -(-groups * (least - common) // (limit - common)))
     groups = -(-members // (size * devices))
     if layout == "auto" and not tried and len(fitting) > 1:
         first = beginning.of(np.resize(np.array_split(np.arange(members), groups)[0], size * devices))
-        tried = {str(name): _trial(in_layout(program, name), pieces[name], first, data, clock) for name in fitting}
+        tried = {str(name): _trial(in_layout(program, name), pieces[name], first, shared, clock) for name in fitting}
         layouts.tried[subject] = tried
     chosen = layouts.fastest(tried) if layout == "auto" and tried else fitting[0]
     return Plan(chosen, tried if layout == "auto" else None, size, groups, needed[chosen])
@@ -111,13 +111,13 @@ def in_layout(program: Program, layout: Layout) -> Program:
     return dataclasses.replace(program, width=layouts.width(layout))
 
 
-def _trial(program: Program, pieces: Pieces, beginning: Beginning, data: PyTree, clock: Stopwatch) -> float:
+def _trial(program: Program, pieces: Pieces, beginning: Beginning, shared: Shared, clock: Stopwatch) -> float:
     """Seconds a step, timed on real initial states that are then thrown away."""
     apart = Stopwatch()
     states = [apart.run(program.start(), *put(program.mesh, tuple(beginning), MEMBER))]
 
     def stretch(steps: int) -> None:
-        states[0], _ = apart.call(pieces.advance, states[0], data, np.int32(steps))
+        states[0], _ = apart.call(pieces.advance, states[0], shared, np.int32(steps))
 
     seconds = layouts.seconds_per_step(stretch)
     clock.compiling += apart.running

@@ -13,7 +13,7 @@ from jaxlab.train.step import StepOptions, step_fn
 
 
 class StepCost(NamedTuple):
-    """Of one member: floating-point operations of a step, parameters, bytes of the optimizer's state.
+    """Of one member: floating-point operations of a step, trained parameters, bytes of the optimizer's state.
 
     ``flops`` are counted in the program before XLA optimises it, a loop's body once; None where the backend does not
     count.
@@ -36,8 +36,12 @@ def step_cost(
     True
     """
     task = as_task(task)
-    start = {"policy": options.get("policy"), "rounding": options.get("rounding", "nearest")}
-    state = jax.eval_shape(lambda key: init_run(task.init, build, hyperparams, key=key, **start), jax.random.key(0))
+    start = {
+        "policy": options.get("policy"),
+        "rounding": options.get("rounding", "nearest"),
+        "frozen": task.which_frozen,
+    }
+    state = jax.eval_shape(lambda key: init_run(task.initial, build, hyperparams, key=key, **start), jax.random.key(0))
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), task.data)
     return StepCost(
         flops=flops_of(jax.jit(step_fn(task.loss, build, **options)).lower(state, batch)),

@@ -14,6 +14,7 @@ from jaxlab.sweep.program import (
     Beginning,
     Pieces,
     Program,
+    Shared,
     compile_pieces,
     put,
     shapes,
@@ -44,7 +45,7 @@ class Crew:
       program: what is compiled.
       clock: counts.
       beginning: of all members.
-      data: the task's, on every device whole.
+      shared: the task's, on every device whole.
       size: places a device.
       groups: how many, equally large.
 
@@ -59,7 +60,7 @@ class Crew:
         program: Program,
         clock: Stopwatch,
         beginning: Beginning,
-        data: PyTree,
+        shared: Shared,
         size: int,
         groups: int,
     ) -> None:
@@ -68,7 +69,7 @@ class Crew:
         self.size, self.groups = size, np.array_split(np.arange(members), groups)
         self.live = np.ones(members, bool)
         self.done = 0
-        self.data = data
+        self.shared = shared
         self._kinds = shapes(program, program.mesh.size, beginning)[1]
         self.states = jax.tree.map(
             lambda leaf: np.empty((members, *leaf.shape[1:]), leaf.dtype) if leaf.ndim else np.zeros((), leaf.dtype),
@@ -81,7 +82,7 @@ class Crew:
         """The executables of this size."""
         if self._pieces is None:
             places = self.size * self.program.mesh.size
-            self._pieces = compile_pieces(self.program, places, self.beginning, self.data, self.clock)
+            self._pieces = compile_pieces(self.program, places, self.beginning, self.shared, self.clock)
         return self._pieces
 
     def advance(self, steps: int) -> list[Seen]:
@@ -89,8 +90,8 @@ class Crew:
         pieces, seen, turns = self.pieces(), [], len(self.groups) > 1
         for group in self.groups:
             states = self._held if self._held is not None else self._seated(group)
-            states, loss = self.clock.call(pieces.advance, states, self.data, np.int32(steps))
-            metrics = self.clock.call(pieces.validate, to_evaluate(states), states.key, self.data)
+            states, loss = self.clock.call(pieces.advance, states, self.shared, np.int32(steps))
+            metrics = self.clock.call(pieces.validate, to_evaluate(states), states.key, self.shared)
             seen.append(Seen(group, *_first(len(group), (loss, metrics, states.skipped))))
             if turns:
                 self._write(group, states)
@@ -102,11 +103,11 @@ class Crew:
 
     def score(self, test: PyTree) -> dict[str, Float[np.ndarray, " members"]]:
         """Every metric on the test set; NaN for members without a place."""
-        score = self.program.score(examples_of.count(self.data))
-        test, scores = put(self.program.mesh, test, SHARED), {}
+        score = self.program.score(examples_of.count(self.shared.data))
+        shared, scores = self.shared._replace(data=put(self.program.mesh, test, SHARED)), {}
         for group in self.groups:
             states = self._held if self._held is not None else self._seated(group)
-            metrics = self.clock.run(score, to_evaluate(states), test)
+            metrics = self.clock.run(score, to_evaluate(states), shared)
             for name, value in _first(len(group), metrics).items():
                 scores.setdefault(name, np.full(self.live.shape, np.nan, value.dtype))[group] = value
             del states, metrics

@@ -16,10 +16,10 @@ from jaxlab.sweep import memory as bytes_of
 from jaxlab.sweep.arrange import Plan, arrange, groups_by_shape, in_layout
 from jaxlab.sweep.crew import Crew
 from jaxlab.sweep.devices import member_mesh
-from jaxlab.sweep.fingerprint import fingerprint
+from jaxlab.sweep.fingerprint import fingerprint, given_identity
 from jaxlab.sweep.members import members_of
-from jaxlab.sweep.placed import bytes_there, placed
-from jaxlab.sweep.program import Program, initial, outline
+from jaxlab.sweep.placed import bytes_there, placed, shared_of
+from jaxlab.sweep.program import Begin, Program, initial, outline
 from jaxlab.sweep.record import Record
 from jaxlab.sweep.saving import Saving, name_of
 from jaxlab.tasks import as_task
@@ -54,7 +54,8 @@ class History:
       memory_bytes: of a device, the most that was needed: arguments, results and temporaries.
       groups: how many groups the members were in at first, one group on the devices at a time.
       states: the members' last states on the host, NumPy arrays with a leading axis of members (``step`` without;
-        keys are typed). Those of ended members are as they were then.
+        keys are typed; frozen parameters, which are the task's, are not among them). Those of ended members are as they
+        were then.
     """
 
     steps: np.ndarray
@@ -176,13 +177,15 @@ def run_population(
     )
     places = max(members, capacity)
     scored = task.test if test else None
-    shapes = outline(task.init, points, keys)
-    groups = groups_by_shape(program, shapes, task.data, test=scored, limit=limit, places=places)
+    begin = Begin(task.init, task.start, task.frozen)
+    shapes = outline(begin, points, keys)
+    groups = groups_by_shape(program, shapes, shared_of(task), test=scored, limit=limit, places=places)
 
     def identity() -> dict[str, Any]:
         return {
             "task": task.name,
             "data": fingerprint(task.data),
+            **given_identity(task),
             "validation_fraction": task.validation_fraction,
             "recipe": name_of(build),
             "hyperparams": {name: fingerprint(values) for name, values in points.items()},
@@ -198,12 +201,12 @@ def run_population(
 
     clock, marks = Stopwatch(), [*range(every, steps, every), steps]
     with contextlib.nullcontext() if checkpoint is None else Saving(checkpoint, identity()) as saving:
-        data, beginning = placed(task, mesh), initial(task.init, points, keys, clock)
+        shared, beginning = placed(task, mesh), initial(begin, points, keys, clock)
         if saving is None or saving.note is None:
             plan = arrange(
                 program,
                 beginning,
-                data,
+                shared,
                 test=scored,
                 layout=layout,
                 limit=limit,
@@ -213,7 +216,7 @@ def run_population(
             )
         else:
             plan = Plan(*saving.note["plan"])
-        crew = Crew(in_layout(program, plan.layout), clock, beginning, data, plan.size, plan.groups)
+        crew = Crew(in_layout(program, plan.layout), clock, beginning, shared, plan.size, plan.groups)
         record = Record(members, marks)
         if saving is not None and saving.note is not None:
             _take_up(saving, saving.note, crew, record, stop)

@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, parts
 from jaxlab.modifiers import averages, evaluation_params
 from jaxlab.sweep import memory
 from jaxlab.train import data as examples_of
@@ -63,19 +63,42 @@ class Program:
         return _start(self.build, self.mesh, options.get("policy"), options.get("rounding", "nearest"))
 
     def advance(self) -> Any:
-        """``(states, data, steps) -> (states, mean training loss)``, jitted; takes the states as its own.
+        """``(states, shared, steps) -> (states, mean training loss)``, jitted; takes the states as its own.
 
         The number of steps is traced: one executable serves stretches of every length.
         """
         return _advance(self)
 
     def validate(self) -> Any:
-        """``(to_evaluate(states), keys, data) -> metrics`` on each member's validation examples, jitted."""
+        """``(to_evaluate(states), keys, shared) -> metrics`` on each member's validation examples, jitted."""
         return _validate(self.loss, self.mesh, self.width, self.training)
 
     def score(self, pool: int) -> Any:
-        """``(to_evaluate(states), test) -> metrics``, jitted; ``pool`` is how many examples the pool has."""
+        """``(to_evaluate(states), shared) -> metrics`` on its data, the test set.
+
+        Jitted; ``pool`` is how many examples the pool has.
+        """
         return _score(self.loss, self.mesh, self.width, pool - self.training)
+
+
+class Shared(NamedTuple):
+    """What all members read and none changes: examples, and the parameters that are frozen or None."""
+
+    data: PyTree
+    frozen: PyTree
+
+
+class Begin(NamedTuple):
+    """How a member's parameters are made: what its key decides, and what a task gives all members alike.
+
+    Attributes:
+      init: ``key -> params``.
+      start, frozen: as a :class:`~jaxlab.tasks.Task` has them.
+    """
+
+    init: Callable[..., Any]
+    start: PyTree
+    frozen: PyTree
 
 
 class Beginning(NamedTuple):
@@ -98,17 +121,17 @@ class Pieces(NamedTuple):
     bytes: int
 
 
-def compile_pieces(program: Program, places: int, beginning: Beginning, data: PyTree, clock: Stopwatch) -> Pieces:
+def compile_pieces(program: Program, places: int, beginning: Beginning, shared: Shared, clock: Stopwatch) -> Pieces:
     """The executables for a number of places on all devices; nothing runs, no array is needed.
 
     Args:
       beginning: of members, however many: shapes are read.
-      data: the task's, likewise.
+      shared: the task's, likewise.
     """
     _, states = shapes(program, places, beginning)
-    data, steps = _placed(program, data, SHARED), _placed(program, np.int32(0), SHARED)
-    advance = clock.compile(program.advance(), states, data, steps)
-    validate = clock.compile(program.validate(), to_evaluate(states), states.key, data)
+    shared, steps = _placed(program, shared, SHARED), _placed(program, np.int32(0), SHARED)
+    advance = clock.compile(program.advance(), states, shared, steps)
+    validate = clock.compile(program.validate(), to_evaluate(states), states.key, shared)
     # States and data stay where they are when members are validated.
     resident, stretch = memory.of_program(advance)
     return Pieces(advance, validate, resident + max(stretch, memory.of_program(validate)[1]))
@@ -143,56 +166,60 @@ def put(mesh: Mesh, tree: PyTree, specs: Any) -> PyTree[Array]:
     return jax.device_put(tree, jax.tree.map(functools.partial(NamedSharding, mesh), specs))
 
 
-def outline(init: Callable[..., Any], hyperparams: PyTree, keys: Array) -> Beginning:
+def outline(begin: Begin, hyperparams: PyTree, keys: Array) -> Beginning:
     """The shapes of what :func:`initial` returns; nothing is compiled."""
     one = jax.ShapeDtypeStruct((), keys.dtype)
-    params, _ = jax.eval_shape(_start_of_one(init), one)
+    params, _ = jax.eval_shape(_start_of_one(begin.init), one, begin.start, begin.frozen)
     params, key = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*keys.shape, *leaf.shape), leaf.dtype), (params, one))
     return Beginning(params, hyperparams, key)
 
 
-def initial(init: Callable[..., Any], hyperparams: PyTree, keys: Array, clock: Stopwatch) -> Beginning:
-    """What all members start from: parameters and run key by their keys.
+def initial(begin: Begin, hyperparams: PyTree, keys: Array, clock: Stopwatch) -> Beginning:
+    """What all members start from: parameters that are trained and run key, by their keys.
 
     One distinct key after the other: compiled once, whatever the population's size.
     """
     kind = jax.random.key_impl(keys)
     words, which = np.unique(jax.random.key_data(keys), axis=0, return_inverse=True)
-    one = jax.eval_shape(_start_of_one(init), jax.ShapeDtypeStruct((), keys.dtype))
+    given = begin.start, begin.frozen
+    one = jax.eval_shape(_start_of_one(begin.init), jax.ShapeDtypeStruct((), keys.dtype), *given)
     at_once = max(1, min(KEYS, KEYS_BYTES // max(1, memory.of_arrays(one))))
-    start, found = _start_of_some(init, at_once), []
-    for begin in range(0, len(words), at_once):
-        some = words[begin : begin + at_once]
+    start, found = _start_of_some(begin.init, at_once), []
+    for first in range(0, len(words), at_once):
+        some = words[first : first + at_once]
         chunk = jnp.asarray(np.resize(some, (at_once, *words.shape[1:])))
-        found.append(clock.run(start, jax.random.wrap_key_data(chunk, impl=kind), np.int32(len(some))))
+        found.append(clock.run(start, jax.random.wrap_key_data(chunk, impl=kind), np.int32(len(some)), *given))
     params, run_keys = jax.tree.map(lambda *leaves: np.concatenate(leaves)[which.reshape(-1)], *found)
     return Beginning(params, hyperparams, jax.random.wrap_key_data(jnp.asarray(run_keys), impl=kind))
 
 
 @functools.lru_cache(maxsize=64)
 def _start_of_one(init: Callable[..., Any]) -> Any:
-    def start(key: Array) -> tuple[PyTree, Array]:
+    def begin(key: Array, start: PyTree, frozen: PyTree) -> tuple[PyTree, Array]:
         params_key, run_key = run_keys(key)
-        return init(params_key), jax.random.key_data(run_key)
+        # What has the place of a leaf that init makes is an argument: as a constant it would lie in the program.
+        params = parts.overlaid("start", init(params_key), start)
+        trained = params if frozen is None else parts.without(params, frozen)
+        return trained, jax.random.key_data(run_key)
 
-    return jax.jit(start)
+    return jax.jit(begin)
 
 
 @functools.lru_cache(maxsize=64)
 def _start_of_some(init: Callable[..., Any], size: int) -> Any:
-    """``(keys [size], count) -> `` what the first ``count`` of them start from, and zeros."""
+    """``(keys [size], count, start, frozen) -> `` what the first ``count`` of them start from, and zeros."""
     one = _start_of_one(init)
 
-    def start(keys: Array, count: Array) -> tuple[PyTree, Array]:
+    def begin(keys: Array, count: Array, *given: PyTree) -> tuple[PyTree, Array]:
         def write(index: Array, found: tuple[PyTree, Array]) -> tuple[PyTree, Array]:
-            return jax.tree.map(lambda every, new: every.at[index].set(new), found, one(keys[index]))
+            return jax.tree.map(lambda every, new: every.at[index].set(new), found, one(keys[index], *given))
 
-        shapes = jax.eval_shape(one, keys[0])
+        shapes = jax.eval_shape(one, keys[0], *given)
         return jax.lax.fori_loop(
             0, count, write, jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes)
         )
 
-    return jax.jit(start)
+    return jax.jit(begin)
 
 
 @functools.lru_cache(maxsize=64)
@@ -208,11 +235,12 @@ def _advance(program: Program) -> Any:
     step = step_fn(program.loss, program.build, **dict(program.options))
     batch_of = functools.partial(training_batch, training=program.training, batch_size=program.batch_size)
 
-    def stretch(states: TrainState, data: PyTree, steps: Array) -> tuple[TrainState, Array]:
+    def stretch(states: TrainState, shared: Shared, steps: Array) -> tuple[TrainState, Array]:
         def body(_: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
             state, total = carry
-            state, metrics = step(state, batch_of(state, data))
-            return state, total + metrics["loss"]
+            # What is frozen is no member's: it comes along for the step alone.
+            state, metrics = step(state._replace(frozen=shared.frozen), batch_of(state, shared.data))
+            return state._replace(frozen=None), total + metrics["loss"]
 
         def member(rest: TrainState) -> tuple[TrainState, Array]:
             begin = rest._replace(step=states.step), jnp.zeros((), hyper.arithmetic_dtype())
@@ -228,10 +256,10 @@ def _advance(program: Program) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _validate(loss: Callable[..., Any], mesh: Mesh, width: int | None, training: int) -> Any:
-    def validate(seen: tuple[PyTree, PyTree], keys: Array, data: PyTree) -> dict[str, Array]:
+    def validate(seen: tuple[PyTree, PyTree], keys: Array, shared: Shared) -> dict[str, Array]:
         def member(one: tuple[tuple[PyTree, PyTree], Array]) -> dict[str, Array]:
-            chosen = validation_indices(one[1], pool=examples_of.count(data), training=training)
-            return evaluate(loss, evaluation_params(*one[0]), data, chosen)
+            chosen = validation_indices(one[1], pool=examples_of.count(shared.data), training=training)
+            return evaluate(loss, _evaluated(one[0], shared), shared.data, chosen)
 
         return _each(member, width, (seen, keys))
 
@@ -240,15 +268,21 @@ def _validate(loss: Callable[..., Any], mesh: Mesh, width: int | None, training:
 
 @functools.lru_cache(maxsize=64)
 def _score(loss: Callable[..., Any], mesh: Mesh, width: int | None, validation: int) -> Any:
-    def score(seen: tuple[PyTree, PyTree], test: PyTree) -> dict[str, Array]:
+    def score(seen: tuple[PyTree, PyTree], shared: Shared) -> dict[str, Array]:
         # No more examples at a time than validation took: so many are known to fit the memory.
         members = jax.tree.leaves(seen)[0].shape[0]
         examples = min(BATCH, validation) * (width or members)
-        turns = -(-members * min(BATCH, examples_of.count(test)) // examples)
+        turns = -(-members * min(BATCH, examples_of.count(shared.data)) // examples)
         width_now = max(1, -(-members // turns))
-        return _each(lambda member: evaluate(loss, evaluation_params(*member), test), width_now, seen)
+        return _each(lambda member: evaluate(loss, _evaluated(member, shared), shared.data), width_now, seen)
 
     return jax.jit(_spread(mesh, score, (MEMBER, SHARED), MEMBER))
+
+
+def _evaluated(seen: tuple[PyTree, PyTree], shared: Shared) -> PyTree:
+    """All parameters that a member is evaluated with."""
+    params = evaluation_params(*seen)
+    return params if shared.frozen is None else parts.merged(params, shared.frozen)
 
 
 def _each(function: Callable[[Any], Any], width: int | None, members: PyTree) -> Any:

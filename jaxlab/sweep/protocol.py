@@ -20,7 +20,7 @@ from jaxlab.core import hyper
 from jaxlab.core.space import SearchSpace
 from jaxlab.optimizers import Recipe
 from jaxlab.sweep import layout as layouts
-from jaxlab.sweep.fingerprint import fingerprint
+from jaxlab.sweep.fingerprint import fingerprint, given_identity
 from jaxlab.sweep.tuning import check_points, count_of
 from jaxlab.train.data import check_length
 from jaxlab.train.state import Build
@@ -237,6 +237,7 @@ def task_identity(task: tasks.Task) -> dict[str, Any]:
         "metric": task.metric,
         "higher_is_better": task.higher_is_better,
         "data": fingerprint((task.data, task.test)),
+        **given_identity(task),
         "validation_fraction": task.validation_fraction,
     }
 

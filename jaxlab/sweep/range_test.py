@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 from scipy import ndimage
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, parts
 from jaxlab.optimizers import Recipe
 from jaxlab.tasks import as_task
 from jaxlab.train import data as examples_of
@@ -102,9 +102,9 @@ def range_test(
 
     clock = Stopwatch()
     # The initial parameters are a program of their own, one for all optimizers.
-    started = clock.run(_start(task.init), keys)
+    started = clock.run(_start(task.init), keys, task.start)
     program = _program(task.loss, rising.build, training, batch_size, steps)
-    losses = np.asarray(clock.run(program, *started, hyper.canonical(numbers), task.data), np.float64)
+    losses = np.asarray(clock.run(program, *started, hyper.canonical(numbers), task.frozen, task.data), np.float64)
 
     rates = low * (high / low) ** (np.arange(steps) / (steps - 1))
     smoothed, landmarks = zip(*(read(rates, one) for one in losses), strict=True)
@@ -168,11 +168,11 @@ def _last(true: Bool[np.ndarray, " steps"]) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _start(init: Callable[..., Any]) -> Any:
-    def one(key: Array) -> tuple[PyTree, Array]:
+    def one(key: Array, start: PyTree) -> tuple[PyTree, Array]:
         params_key, run_key = run_keys(key)
-        return init(params_key), run_key
+        return parts.overlaid("start", init(params_key), start), run_key
 
-    return jax.jit(jax.vmap(one))
+    return jax.jit(jax.vmap(one, in_axes=(0, None)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -182,8 +182,9 @@ def _program(loss: Callable[..., Any], build: Build, training: int, batch_size: 
     def batch_of(state: TrainState, data: PyTree) -> PyTree:
         return training_batch(state, data, training=training, batch_size=batch_size)
 
-    def one(params: PyTree, key: Array, hyperparams: PyTree, data: PyTree) -> Array:
-        state = init_state(params, build, hyperparams, key=key)
+    def one(params: PyTree, key: Array, hyperparams: PyTree, frozen: PyTree, data: PyTree) -> Array:
+        trained = params if frozen is None else parts.without(params, frozen)
+        state = init_state(trained, build, hyperparams, key=key)._replace(frozen=frozen)
         return scan_steps(step, batch_of, steps)(state, data)[1]["loss"]
 
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)))
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None, None)))

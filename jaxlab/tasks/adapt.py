@@ -35,6 +35,17 @@ class LossWithMetrics:
         return self.loss.residuals
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The loss's own hyperparameters, where it has some; AttributeError where not."""
+        return self.loss.names
+
+    @property
+    def given(self) -> Callable[..., "LossWithMetrics"]:
+        """The loss at these, where it has some; AttributeError where not."""
+        given = self.loss.given
+        return lambda hyperparams: LossWithMetrics(given(hyperparams))
+
+    @property
     def sampled(self) -> Callable[..., Array]:
         """The loss's own, where it has them; AttributeError where not."""
         return self.loss.sampled

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from jaxlab.core import hyper, tree
+from jaxlab.core import hyper, parts, tree
 from jaxlab.optimizers import Recipe
 from jaxlab.optimizers.dense import DENSE, MAX_PARAMETERS
 from jaxlab.tasks.base import Task
@@ -46,13 +46,23 @@ def check(task: Task, key: Key[Array, ""]) -> None:
         raise ValueError(f"{where}: {error}") from None
 
     init_key, loss_key = jax.random.split(key)
-    params = jax.jit(task.init)(init_key)
+    try:
+        params = jax.jit(task.initial)(init_key)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     _check_params(where, params)
+    trained = params if task.frozen is None else parts.without(params, task.frozen)
+    if not jax.tree.leaves(trained):
+        raise ValueError(f"{where}: frozen has every parameter: accepted is what leaves one to train")
     batch = jax.tree.map(lambda leaf: leaf[: task.batch_size], task.data)
     for its_key in (loss_key, None):
         result = jax.eval_shape(task.loss, params, batch, its_key)
         _check_result(where, task.metric, result)
-    (value, _), gradient = jax.jit(jax.value_and_grad(task.loss, has_aux=True))(params, batch, loss_key)
+
+    def loss(trained: PyTree, params: PyTree, batch: PyTree, key: Array) -> Any:
+        return task.loss(parts.merged(trained, params), batch, key)
+
+    (value, _), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(trained, params, batch, loss_key)
     if not jnp.isfinite(value):
         raise ValueError(f"{where}: the loss is {value} at the start: accepted is a finite number")
     for name, leaf in zip(tree.names(gradient), jax.tree.leaves(gradient), strict=True):
@@ -81,7 +91,8 @@ def check_optimizer(task: Task, recipe: Recipe) -> None:
             'estimator = "hutchinson"'
         )
     if recipe.optimizer in DENSE:
-        shapes = jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0)))
+        params = jax.eval_shape(task.init, jax.random.key(0))
+        shapes = jax.tree.leaves(params if task.frozen is None else parts.without(params, task.frozen))
         size = sum(leaf.size for leaf in shapes)
         if size > MAX_PARAMETERS:
             raise ValueError(

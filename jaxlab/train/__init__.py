@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from jaxlab.core.noise_scale import NoiseScale, noise_scale, noise_scale_of_two
 from jaxlab.train.apply import apply_updates
 from jaxlab.train.evaluate import evaluate, params_to_evaluate
+from jaxlab.train.given import beside
 from jaxlab.train.loop import fit
 from jaxlab.train.run import abstract_state, init_run, make_run
-from jaxlab.train.state import Ema, TrainState, init_state, set_hyperparams
+from jaxlab.train.state import Ema, TrainState, init_state, set_hyperparams, whole_params
 from jaxlab.train.step import make_train_step, step_fn
 from jaxlab.train.stopping import Stopping
 from jaxlab.train.throughput import utilization
@@ -24,6 +25,7 @@ __all__ = [
     "TrainState",
     "abstract_state",
     "apply_updates",
+    "beside",
     "evaluate",
     "fit",
     "init_run",
@@ -36,6 +38,7 @@ __all__ = [
     "set_hyperparams",
     "step_fn",
     "utilization",
+    "whole_params",
 ]
 
 

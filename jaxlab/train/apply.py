@@ -48,7 +48,7 @@ def apply_compensated(params: PyTree, updates: PyTree, compensation: PyTree) -> 
     Reference: Kahan, Further remarks on reducing truncation errors, Communications of the ACM 8 (1965).
     """
     leaves, treedef = jax.tree.flatten(params)
-    waiting = jax.tree.leaves(compensation, is_leaf=tree.is_none)
+    waiting = treedef.flatten_up_to(compensation)
     steps = treedef.flatten_up_to(updates)
     after, lost = [], []
     for p, c, u in zip(leaves, waiting, steps, strict=True):

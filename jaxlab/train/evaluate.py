@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Int32, PyTree
 from jaxlab.core import hyper, tree
 from jaxlab.modifiers import evaluation_params
 from jaxlab.train import data as examples_of
-from jaxlab.train.state import TrainState
+from jaxlab.train.state import TrainState, whole_params
 
 BATCH = 1_000
 
@@ -39,11 +39,14 @@ def params_to_evaluate(state: TrainState) -> PyTree[Array]:
     """The parameters that a run is evaluated with, in the dtypes of those that it trains.
 
     The average that the training step keeps, where it was asked to (``ema_decay``); else what
-    :func:`~jaxlab.modifiers.evaluation_params` finds in the optimizer's state; else the parameters.
+    :func:`~jaxlab.modifiers.evaluation_params` finds in the optimizer's state; else the parameters. Frozen ones are
+    among them.
     """
     if state.ema is not None:
-        return tree.cast_like(state.ema.params, state.params)
-    return evaluation_params(state.opt_state, state.params)
+        params = tree.cast_like(state.ema.params, state.params)
+    else:
+        params = evaluation_params(state.opt_state, state.params)
+    return whole_params(state._replace(params=params))
 
 
 def evaluate(

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from jaxlab.core import hyper, placement, tree
+from jaxlab.core import hyper, parts, placement, tree
 from jaxlab.precision.policy import Policy
 from jaxlab.sharding.layout import Layout
 from jaxlab.train import across
@@ -36,6 +36,7 @@ class Objective:
         for each label, where there is such a thing.
       scale: what the loss is multiplied with while gradients are computed, or None; results are unscaled.
       layout: where parameters, gradients and batches lie on a mesh, or None.
+      frozen: the parameters that every loss sees and no gradient is of, or None.
       axis_name: of ``pmap`` or ``shard_map``, whose devices have equal parts of the whole batch; results are those of
         the whole batch on every device (:mod:`~jaxlab.train.across`). Or None.
     """
@@ -51,6 +52,7 @@ class Objective:
     scale: Float[Array, ""] | None = None
     layout: Layout | None = None
     axis_name: str | None = None
+    frozen: PyTree[Array] | None = None
 
     def value_and_grad(self, params: PyTree[Array]) -> tuple[Array, Metrics, PyTree[Array], PyTree[Array]]:
         """Loss, metrics, the model's new state, and the gradient in full precision."""
@@ -206,7 +208,7 @@ class Objective:
 
     def _weights(self, params: PyTree) -> PyTree:
         """Parameters as the model computes with them. Cast before they are gathered: half the bytes are sent."""
-        weights = self.policy.cast_weights(params)
+        weights = self.policy.cast_weights(params if self.frozen is None else parts.merged(params, self.frozen))
         return weights if self.layout is None else self.layout.gather(weights)
 
     def _scaled(self, loss: Array) -> Array:

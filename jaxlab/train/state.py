@@ -10,7 +10,7 @@ import optax
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
-from jaxlab.core import hyper, tree
+from jaxlab.core import hyper, parts, tree
 from jaxlab.precision.loss_scale import LossScaleState
 from jaxlab.precision.loss_scaled import loss_scales
 from jaxlab.precision.phases import Precision, check_exceptions, first_policy
@@ -36,7 +36,7 @@ class TrainState(NamedTuple):
 
     Attributes:
       step: steps taken, skipped ones included.
-      params: the parameters, in the policy's dtype.
+      params: the parameters that are trained, in the policy's dtype. In the places of those that are frozen is None.
       model_state: what a stateful model carries (batch statistics); an empty tuple otherwise.
       opt_state: the optimizer's.
       hyperparams: the recipe's numbers; :func:`set_hyperparams` changes them, and nothing is compiled again.
@@ -48,6 +48,8 @@ class TrainState(NamedTuple):
       compensation: with Kahan rounding a tree like the parameters: what those below float32 could not hold, in
         their dtype, None for the others; without it None.
       loss_scale: what the loss is multiplied with, where the policy says so; otherwise None.
+      frozen: the parameters that stay as they are, likewise with None in the places of the others; or None. The loss
+        sees the whole tree (:func:`whole_params`), the optimizer those alone that are trained.
     """
 
     step: Int32[Array, ""]
@@ -60,6 +62,12 @@ class TrainState(NamedTuple):
     skipped: Int32[Array, ""]
     compensation: PyTree | None = None
     loss_scale: LossScaleState | None = None
+    frozen: PyTree[Array] | None = None
+
+
+def whole_params(state: TrainState) -> PyTree[Array]:
+    """All parameters of a run, trained and frozen ones: what its model is called with."""
+    return state.params if state.frozen is None else parts.merged(state.params, state.frozen)
 
 
 def init_state(
@@ -73,6 +81,7 @@ def init_state(
     ema_decay: hyper.Scalar | None = None,
     rounding: str = "nearest",
     layout: Layout | None = None,
+    frozen: parts.Which | None = None,
 ) -> TrainState:
     """The state before the first step.
 
@@ -90,11 +99,15 @@ def init_state(
       rounding: the step's (see :func:`~jaxlab.train.step.make_train_step`): ``"kahan"`` has a memory.
       layout: over which devices the state lies and how. Parameters that fit no single device are made by
         :func:`~jaxlab.train.init_run`, each device its own part.
+      frozen: which parameters are not trained, of transfer learning's base: a regular expression over their names
+        (``"^base/"``), ordered ``(regular expression, bool)`` rules, or a tree of bools. No gradient of theirs is
+        computed, no optimizer, decay or norm sees them; the loss sees the whole tree as ever.
 
     Raises:
       TypeError: a parameter that is no floating array; a hyperparameter that is no number; a key that is no typed key;
         an optimizer in place of ``build``; a layout that is none.
-      ValueError: whatever ``build`` refuses; an optimizer in ``loss_scaled``, for the policy has the loss scale.
+      ValueError: whatever ``build`` refuses; an optimizer in ``loss_scaled``, for the policy has the loss scale; frozen
+        parameters that are none, or all.
 
     State: the parameters, the optimizer's state, 4 bytes for each parameter with ``ema_decay``, 2 for each bfloat16
     or float16 parameter with ``rounding="kahan"``.
@@ -113,6 +126,7 @@ def init_state(
         ema_decay=ema_decay,
         rounding=rounding,
         layout=layout,
+        frozen=frozen,
     )
     if layout is None:
         return _copied(make(params, model_state))
@@ -129,6 +143,7 @@ def blueprint(
     ema_decay: hyper.Scalar | None = None,
     rounding: str = "nearest",
     layout: Layout | None = None,
+    frozen: parts.Which | None = None,
 ) -> tuple[Callable[[PyTree, PyTree], TrainState], Callable[[TrainState], TrainState]]:
     """How a first state is made from parameters, and where each of its parts lies on the layout's mesh.
 
@@ -152,6 +167,7 @@ def blueprint(
         params = dtypes.cast_params(params)
         if layout is not None:
             params = layout.share(params, stage=3)
+        params, still = (params, None) if frozen is None else _apart(frozen, params)
         held = params if layout is None else layout.share(params, stage=1)
         opt_state = tx.init(held)
         if loss_scales(opt_state):
@@ -170,6 +186,7 @@ def blueprint(
             skipped=jnp.zeros((), jnp.int32),
             compensation=_nothing_lost(held) if rounding == "kahan" else None,
             loss_scale=None if dtypes.loss_scale is None else dtypes.loss_scale.init(),
+            frozen=still,
         )
 
     def places_of(state: TrainState) -> TrainState:
@@ -183,9 +200,19 @@ def blueprint(
             opt_state=layout.state_shardings(tx.init, state.params),
             ema=ema,
             compensation=_like(shares, state.compensation),
+            frozen=None if state.frozen is None else layout.shardings(state.frozen),
         )
 
     return make, places_of
+
+
+def _apart(frozen: parts.Which, params: PyTree) -> tuple[PyTree, PyTree]:
+    """The parameters that are trained, and those that are frozen."""
+    flags = parts.chosen("frozen", frozen, params)
+    if all(flags):
+        raise ValueError(f"frozen = {frozen!r}: accepted is what leaves a parameter to train")
+    still, trained = parts.split(flags, params)
+    return trained, still
 
 
 def check_key(key: Any) -> None:

@@ -16,6 +16,7 @@ from jaxlab.sharding.layout import Layout, check_layout
 from jaxlab.train import across
 from jaxlab.train.apply import apply_compensated, apply_updates
 from jaxlab.train.finite import all_finite, computed_once
+from jaxlab.train.given import given
 from jaxlab.train.laid_out import LaidOut
 from jaxlab.train.objective import LossFn, Metrics, Objective, stateless
 from jaxlab.train.state import ROUNDINGS, Build, Ema, TrainState, check_build
@@ -59,6 +60,10 @@ def make_train_step(
     square is the loss), ``sampled_grad_fn(params, key)`` (where it has a method ``sampled(params, batch, key)``, the
     losses of labels drawn from the model's own predictions, one for each), ``per_example_grad_fn(params)``, ``key``
     and ``step``. All are defined over the whole batch under accumulation, and cost nothing where they are not used.
+
+    A ``loss_fn`` may have hyperparameters of its own: with a method ``given(hyperparams) -> loss_fn`` it is asked, in
+    every step, for the loss at the run's (:mod:`~jaxlab.train.given`). Frozen parameters (``init_state(...,
+    frozen=...)``) are in the tree that it sees.
 
     Args:
       loss_fn: ``(params, batch, key) -> (loss, metrics)``; with ``has_state``,
@@ -162,25 +167,25 @@ def step_fn(
     dtypes = one_policy(policy)
     if dtypes.loss_scale is not None and not skip_nonfinite:
         raise ValueError("skip_nonfinite = False: accepted with a loss scale is True, for it tries until one overflows")
-    full_loss = loss_fn if has_state else stateless(loss_fn)
-    residuals_of, sampled_of = getattr(loss_fn, "residuals", None), getattr(loss_fn, "sampled", None)
 
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         _check_fits(state, dtypes, rounding)
         key = jax.random.fold_in(state.key, state.step)
         loss_key, tx_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+        loss_now = given(loss_fn, state.hyperparams)
         objective = Objective(
-            full_loss,
+            loss_now if has_state else stateless(loss_now),
             dtypes,
             accumulate,
             state.model_state,
             batch if layout is None else layout.share_batch(batch),
             loss_key,
-            residuals_of,
-            sampled_of,
+            getattr(loss_now, "residuals", None),
+            getattr(loss_now, "sampled", None),
             scale=None if state.loss_scale is None else state.loss_scale.scale,
             layout=layout,
             axis_name=axis_name,
+            frozen=state.frozen,
         )
         loss, metrics, model_state, grads = objective.value_and_grad(state.params)
         # From here to the new parameters each device works on its share alone.

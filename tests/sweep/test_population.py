@@ -117,13 +117,13 @@ def test_parameters_begin_with_the_same_bits_however_many_keys(monkeypatch):
     monkeypatch.setattr(program, "KEYS", 4)
     init = lambda key: {"w": jax.random.normal(key, (3, 2)), "b": jnp.zeros(2)}  # noqa: E731
     clock, keys = Stopwatch(), seed_keys([5, *range(9)])
-    found = program.initial(init, {}, keys, clock)
+    found = program.initial(program.Begin(init, None, None), {}, keys, clock)
     for member, key in enumerate(keys):
         params, run_key = run_keys(key)
         np.testing.assert_array_equal(found.params["w"][member], init(params)["w"])
         np.testing.assert_array_equal(*map(jax.random.key_data, (found.keys[member], run_key)))
     assert clock.compilations == 1
-    program.initial(init, {}, keys[:3], clock)
+    program.initial(program.Begin(init, None, None), {}, keys[:3], clock)
     assert clock.compilations == 1
 
 
@@ -142,12 +142,12 @@ def test_each_point_is_checked_once_the_first_that_is_wrong_named():
 def test_data_are_put_once_and_go_with_their_task(line):
     task, mesh = dataclasses.replace(line), member_mesh(2)
     assert bytes_there(task, mesh) == 0
-    data = placed(task, mesh)
-    assert placed(task, member_mesh(2)) is data
+    shared = placed(task, mesh)
+    assert placed(task, member_mesh(2)) is shared
     assert bytes_there(task, mesh) == 800 * 2 * 4
     assert bytes_there(task, member_mesh(1)) == 0
-    gone = weakref.ref(data["x"])
-    del task, data
+    gone = weakref.ref(shared.data["x"])
+    del task, shared
     gc.collect()
     assert gone() is None
 
@@ -263,9 +263,11 @@ def test_a_condition_on_the_clock_stays_a_branch(line, width):
         training=100,
         options=(),
     )
-    beginning = program.outline(line.init, {"learning_rate": np.ones(4, np.float32)}, seed_keys([0] * 4))
+    beginning = program.outline(
+        program.Begin(line.init, None, None), {"learning_rate": np.ones(4, np.float32)}, seed_keys([0] * 4)
+    )
     _, states = program.shapes(pieces, 4, beginning)
-    assert BRANCH in pieces.advance().lower(states, line.data, np.int32(1)).compile().as_text()
+    assert BRANCH in pieces.advance().lower(states, program.Shared(line.data, None), np.int32(1)).compile().as_text()
 
 
 def test_a_condition_on_a_clock_of_each_member_would_not():

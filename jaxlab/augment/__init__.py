@@ -7,10 +7,16 @@
 """
 
 from jaxlab.augment.compose import Flow, compose
+from jaxlab.augment.crop import crop
 from jaxlab.augment.flip import horizontal_flip, vertical_flip
 from jaxlab.augment.operation import Geometric, Mixing, Operation, Pixelwise
 from jaxlab.augment.resample import affine
+from jaxlab.augment.resized_crop import resized_crop
 from jaxlab.augment.rotation import rotation
+from jaxlab.augment.shear import shear
+from jaxlab.augment.shift import shift
+from jaxlab.augment.textbook import textbook
+from jaxlab.augment.zoom import zoom
 
 __all__ = [
     "Flow",
@@ -20,7 +26,13 @@ __all__ = [
     "Pixelwise",
     "affine",
     "compose",
+    "crop",
     "horizontal_flip",
+    "resized_crop",
     "rotation",
+    "shear",
+    "shift",
+    "textbook",
     "vertical_flip",
+    "zoom",
 ]

@@ -32,8 +32,8 @@ def about_centre(matrix: Matrix, height: int, width: int) -> Matrix:
     [[1.0, 0.0, 0.0], [0.0, -1.0, 4.0]]
     """
     row, column = (height - 1) / 2, (width - 1) / 2
-    middle = jnp.asarray([row, column], matrix.dtype)
-    return matrix.at[:, 2].add(middle - (matrix[:, 0] * row + matrix[:, 1] * column))
+    (a, b, rows), (c, d, columns) = matrix
+    return affine_map(a, b, c, d, rows + (row - (a * row + b * column)), columns + (column - (c * row + d * column)))
 
 
 def product(first: Matrix, then: Matrix) -> Matrix:
@@ -43,5 +43,5 @@ def product(first: Matrix, then: Matrix) -> Matrix:
     >>> product(down, flip).tolist()  # row r of the flipped image is row 7 - r of the shifted, 5 - r of the first
     [[-1.0, 0.0, 5.0], [0.0, 1.0, 0.0]]
     """
-    linear = first[:, :1] * then[0] + first[:, 1:2] * then[1]
-    return linear.at[:, 2].add(first[:, 2])
+    moved = first[:, :1] * then[0] + first[:, 1:2] * then[1]
+    return jnp.concatenate([moved[:, :2], moved[:, 2:] + first[:, 2:]], axis=1)

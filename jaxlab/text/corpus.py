@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from jaxlab.text.folder import blocks, problem, regular, walk
+from jaxlab.core.folders import walk
+from jaxlab.text.folder import blocks, problem, regular
 
 HELD_OUT_PERCENT = 10
 """How many of a hundred files are held out."""

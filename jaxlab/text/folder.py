@@ -1,35 +1,14 @@
-"""What is below a folder: which files there are, which of them are text, and their bytes, a part at a time."""
+"""Which of a folder's files are text, and their bytes, a part at a time."""
 
 import codecs
-import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 PART = 2**18
 """How many bytes of a file are read, and encoded, at a time."""
 
 _NUL, _NOT_UTF8, _SPECIAL, _AGAIN = "with a NUL byte", "not UTF-8", "no regular file", "a link to another of them"
-
-
-def walk(root: Path, *, links: bool, without: Collection[str] = ()) -> Iterator[str]:
-    """The paths of all files that no dot hides, in folders of other names; each folder once, whatever links there."""
-    seen = set()
-    tops = [root]
-    for top in tops:  # It grows by links, so that what has its own name goes before links to it.
-        for folder, folders, files in os.walk(top, onerror=_refuse_folder):
-            about = Path(folder).stat()
-            if (about.st_dev, about.st_ino) in seen:
-                folders.clear()
-                continue
-            seen.add((about.st_dev, about.st_ino))
-            # In one order on every machine, since of two links to a folder the first counts.
-            folders[:] = sorted(name for name in folders if name[0] != "." and name not in without)
-            if links:
-                tops += [path for name in folders if (path := Path(folder, name)).is_symlink()]
-            parents = Path(folder).relative_to(root).parts
-            yield from ("/".join((*parents, name)) for name in files if name[0] != ".")
 
 
 def regular(root: Path, paths: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
@@ -90,9 +69,3 @@ def blocks(file: Path) -> Iterator[bytes]:
             "this file does not have",
             str(file),
         ) from error
-
-
-def _refuse_folder(error: OSError) -> NoReturn:
-    raise OSError(
-        error.errno, f"a folder of text cannot be read ({error.strerror}); accepted is one that can", error.filename
-    ) from error

@@ -153,8 +153,6 @@ def test_what_cannot_be_read_is_named(folder, monkeypatch):
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(PermissionError, match=r"a file of text cannot be read \(Permission denied\); .*a\.txt'"):
         corpus(root)
-    with pytest.raises(PermissionError, match="a folder of text cannot be read"):
-        below._refuse_folder(PermissionError(13, "Permission denied", str(root)))
 
 
 @pytest.mark.parametrize("part", [1, 2, 3, 5, 100])

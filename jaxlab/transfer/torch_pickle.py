@@ -7,6 +7,7 @@ writes tensors down. Each of those is a function of this file that notes its arg
 imports, looks up attributes or sets them, so there is nothing that a hostile file could ask for.
 """
 
+import itertools
 import pickletools
 import reprlib
 from collections.abc import Callable
@@ -90,10 +91,6 @@ class _Name(NamedTuple):
     dtype: np.dtype | None = None
 
 
-def _ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
-    return _pairs([item for key, value in pairs for item in (key, value)])
-
-
 def _whole_numbers(name: str, values: Any) -> tuple[int, ...]:
     if not isinstance(values, tuple | list) or not all(type(v) is int and 0 <= v < 2**63 for v in values):
         raise NotTensorsError(f"a tensor whose {name} is {show(values)}: accepted are whole numbers from 0 to 2**63")
@@ -128,7 +125,9 @@ def _parameter(tensor: Any, *state: Any) -> Tensor:
 
 
 _NAMES = {
-    "collections OrderedDict": _Name("collections.OrderedDict", _ordered_dict),
+    "collections OrderedDict": _Name(
+        "collections.OrderedDict", lambda pairs=(): _pairs([*itertools.chain.from_iterable(pairs)])
+    ),
     "torch Size": _Name("torch.Size", tuple),
     "torch._utils _rebuild_tensor": _Name("torch._utils._rebuild_tensor", _tensor),
     "torch._utils _rebuild_tensor_v2": _Name("torch._utils._rebuild_tensor_v2", _tensor),
@@ -254,14 +253,14 @@ def _put_together(instruction: str, stack: list[Any], storages: dict[str, Storag
         case "DICT":
             stack.append(_pairs(_since_mark(stack)))
         case "APPEND" | "APPENDS":
-            items = [stack.pop()] if instruction == "APPEND" else _since_mark(stack)
+            items = _since_mark(stack) if instruction == "APPENDS" else [stack.pop()]
             _top(stack, list).extend(items)
         case "SETITEM" | "SETITEMS":
             items = [stack.pop(), stack.pop()][::-1] if instruction == "SETITEM" else _since_mark(stack)
             _top(stack, dict).update(_pairs(items))
         case "STACK_GLOBAL":
             name, module = stack.pop(), stack.pop()
-            stack.append(_named(" ".join([module, name])))  # Which fails for other than texts.
+            stack.append(_named(module + " " + name))  # Which fails for other than texts.
         case "BINPERSID":
             storage = _storage(stack.pop())
             storages.setdefault(storage.key, storage)

@@ -1,7 +1,6 @@
 """Weights in one file, as small as they are: zeros and 8 bits take the room that they need.
 
-The file is in the format of safetensors: the length of a header, the header in JSON, and the bytes of the arrays. It
-holds no code, and is read without running any. https://github.com/huggingface/safetensors describes it.
+The file is in the format of safetensors, see :mod:`jaxlab.core.safetensors`.
 
 A leaf is stored whole, or, where that is less, as a bit for each of its values, set where it is not zero, and those
 that are not. A quantized leaf is its codes, whole or so, and its scales.
@@ -19,15 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from jaxlab.core import tree
+from jaxlab.core import safetensors, tree
 from jaxlab.core.files import write_atomically
 from jaxlab.core.leafwise import require_real
 from jaxlab.precision.weight_only import Quantized, is_quantized
 
 SCHEMA = "jaxlab.weights/1"
-_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int8": "I8", "uint8": "U8"}
-_NAMES = {code: name for name, code in _DTYPES.items()}
-_LENGTH = 8
+OWN = "jaxlab"
+"""The metadata by which such a file is known: what its arrays are parts of."""
 
 
 def save_weights(path: str | Path, params: PyTree, about: Mapping[str, Any] | None = None) -> int:
@@ -73,7 +71,8 @@ def save_weights(path: str | Path, params: PyTree, about: Mapping[str, Any] | No
         manifest = json.dumps({"schema": SCHEMA, "leaves": forms, "about": dict(about or {})}, separators=(",", ":"))
     except TypeError as error:
         raise TypeError(f"about: {error}; accepted is JSON data") from None
-    content = _packed(arrays, manifest)
+    data = safetensors.data_of(arrays)
+    content = safetensors.header_of(arrays, {OWN: manifest, "sha256": _hash(manifest, data)}) + data
     write_atomically(path, content)
     return len(content)
 
@@ -126,46 +125,22 @@ def _nested(named: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def _packed(arrays: Mapping[str, np.ndarray], manifest: str) -> bytes:
-    """Arrays and a text in the format of safetensors, wide numbers first: so all lie at multiples of their size."""
-    header: dict[str, Any] = {}
-    parts, end = [], 0
-    for name in sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name)):
-        array = np.ascontiguousarray(arrays[name])
-        begin, end = end, end + array.nbytes
-        header[name] = {"dtype": _DTYPES[str(array.dtype)], "shape": [*array.shape], "data_offsets": [begin, end]}
-        parts.append(array.tobytes())
-    content = b"".join(parts)
-    metadata = {"jaxlab": manifest, "sha256": _hash(manifest, content)}
-    text = json.dumps({"__metadata__": metadata, **header}, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _LENGTH)
-    return len(text).to_bytes(_LENGTH, "little") + text + content
-
-
 def _unpacked(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    data, accepted = path.read_bytes(), "accepted is a whole file that save_weights wrote"
-    begin = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
+    contents, accepted = safetensors.read(path), "accepted is a whole file that save_weights wrote"
     try:
-        header = json.loads(data[_LENGTH:begin])
-        metadata = header.pop("__metadata__")
-        text, wanted = metadata["jaxlab"], metadata["sha256"]
+        text, wanted = contents.metadata[OWN], contents.metadata["sha256"]
         manifest = json.loads(text)
-        size = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        schema = manifest["schema"]
+    except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path} has no header of {SCHEMA}: {accepted}") from None
-    if manifest.get("schema") != SCHEMA:
-        raise ValueError(f"{path} has the schema {manifest.get('schema')!r}: accepted is {SCHEMA!r}")
-    content = data[begin:]
-    if len(content) != size:
-        raise ValueError(f"{path} holds {len(content)} bytes of arrays, its header counts {size}: {accepted}")
-    if _hash(text, content) != wanted:
+    if schema != SCHEMA:
+        raise ValueError(f"{path} has the schema {schema!r}: accepted is {SCHEMA!r}")
+    if _hash(text, contents.data) != wanted:
         raise ValueError(f"{path} is not as it was written (its SHA-256 differs): {accepted}")
-    arrays = {}
-    for name, entry in header.items():
-        start, end = entry["data_offsets"]
-        arrays[name] = np.frombuffer(content[start:end], jnp.dtype(_NAMES[entry["dtype"]])).reshape(entry["shape"])
-    return arrays, manifest
+    return contents.arrays, manifest
 
 
-def _hash(manifest: str, content: bytes) -> str:
-    return hashlib.sha256(manifest.encode() + content).hexdigest()
+def _hash(manifest: str, content: bytes | memoryview) -> str:
+    digest = hashlib.sha256(manifest.encode())
+    digest.update(content)
+    return digest.hexdigest()

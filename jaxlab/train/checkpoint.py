@@ -11,12 +11,12 @@ from typing import Any, Self, TypeVar
 
 import jax
 from jax.experimental import multihost_utils
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 from orbax.checkpoint import v1 as ocp
 
 from jaxlab.core import hyper
 from jaxlab.core.files import write_atomically
-from jaxlab.train.conversion import completed, to_read
+from jaxlab.train.conversion import as_saved, completed, to_read
 from jaxlab.train.form import Difference, check_conversions, differences, form_of, named, refusal
 
 State = TypeVar("State")
@@ -179,12 +179,22 @@ class Checkpoints:
         refused = refusal(differences(saved, form_of(like)), conversions)
         if refused is not None:
             raise ValueError(f"checkpoint {step} in {self.directory} {refused}")
-        self._check(step, about["files"])
-        abstract = to_read(saved["leaves"], wanted)
-        leftout = {name: ocp.PLACEHOLDER for name, form in saved["leaves"].items() if 0 not in form[0]}
-        read = self._read(step, "arrays", {**leftout, **abstract}) if leftout else {}
-        full = completed({name: read[name] for name in abstract}, saved["leaves"], wanted)
+        full = self._arrays(step, about, wanted)
         return jax.tree.unflatten(jax.tree.structure(like), [full[name] for name in wanted])
+
+    def arrays(self, pattern: str = "", step: int | None = None) -> dict[str, Array]:
+        """Saved arrays by name, for whoever has no state to restore; random keys are left out.
+
+        Args:
+          pattern: a regular expression, found in the names of those to read: ``"^params/"`` in a training state's.
+          step: by default the newest.
+
+        Raises:
+          FileNotFoundError, ValueError: as :meth:`restore`; a pattern that is no regular expression.
+        """
+        step = self._chosen(step)
+        about = self._about(step)
+        return self._arrays(step, about, as_saved(about["form"]["leaves"], pattern))
 
     def close(self) -> None:
         """Waits for what is being written and lets go of the folder."""
@@ -247,6 +257,15 @@ class Checkpoints:
             if found != size:
                 raise self._damaged(step, f"{name} {'is missing' if found is None else f'has {found} of {size} bytes'}")
         return parts
+
+    def _arrays(self, step: int, about: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Array]:
+        """What is wanted of a checkpoint whose files are what was written; nothing else is read."""
+        self._check(step, about["files"])
+        saved = about["form"]["leaves"]
+        abstract = to_read(saved, wanted)
+        leftout = {name: ocp.PLACEHOLDER for name, form in saved.items() if 0 not in form[0]}
+        read = self._read(step, "arrays", {**leftout, **abstract}) if leftout else {}
+        return completed({name: read[name] for name in abstract}, saved, wanted)
 
     def _check(self, step: int, files: Mapping[str, tuple[int, int]]) -> None:
         """Refuses files in which a bit is not what it was; of several processes each looks at its share."""

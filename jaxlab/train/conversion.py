@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jaxlab.core import tree
+
 PARAMS, LOST = "params", "compensation"
 
 
@@ -14,6 +16,21 @@ def place_of(leaf: Any) -> Any:
     """Where a leaf lies or shall lie; JAX's default device where it does not say."""
     own = getattr(leaf, "sharding", None)
     return jnp.zeros(()).sharding if own is None else own
+
+
+def as_saved(saved: Mapping[str, Any], pattern: str) -> dict[str, jax.ShapeDtypeStruct]:
+    """Those leaves whose names a regular expression is found in, wanted as they were saved; no random keys.
+
+    >>> as_saved({"w": [[2], "float32"], "key": [[], "key<fry>"]}, "")
+    {'w': ShapeDtypeStruct(shape=(2,), dtype=float32)}
+    """
+    arrays = {name: form for name, form in saved.items() if not form[1].startswith("key<")}
+    flags = tree.match_rules([(pattern, True), ("", False)], arrays)
+    return {
+        name: jax.ShapeDtypeStruct(tuple(shape), jax.dtypes.canonicalize_dtype(dtype))
+        for (name, (shape, dtype)), flag in zip(arrays.items(), flags, strict=True)
+        if flag
+    }
 
 
 def to_read(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:

@@ -2,10 +2,17 @@
 
 from jaxlab.transfer.match import Rule, match
 from jaxlab.transfer.report import Matched, Row
+from jaxlab.transfer.safetensors_file import read_safetensors, write_safetensors
+from jaxlab.transfer.torch_file import read_torch
+from jaxlab.transfer.weights import read_weights
 
 __all__ = [
     "Matched",
     "Row",
     "Rule",
     "match",
+    "read_safetensors",
+    "read_torch",
+    "read_weights",
+    "write_safetensors",
 ]

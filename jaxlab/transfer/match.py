@@ -4,6 +4,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from jaxtyping import PyTree
 
 from jaxlab.core import parts, tree
 from jaxlab.transfer.report import Matched, Row, essence
+from jaxlab.transfer.weights import read_weights
 
 Rule = tuple[str, str | None] | tuple[str, str | None, Sequence[int] | None]
 """``(pattern, replacement)`` or ``(pattern, replacement, axes)``, see :func:`match`."""
@@ -36,7 +38,7 @@ class _Taken(NamedTuple):
 
 def match(
     params: PyTree,
-    weights: PyTree,
+    weights: str | Path | PyTree,
     rules: Iterable[Rule] = (),
     new: parts.Which | None = None,
     *,
@@ -49,7 +51,8 @@ def match(
 
     Args:
       params: of the model, as its ``init`` makes them: nested dicts or another tree of floating arrays.
-      weights: arrays by name, or any tree of them.
+      weights: arrays by name, any tree of them, or the path of a file or folder that
+        :func:`~jaxlab.transfer.read_weights` reads.
       rules: in order. ``(pattern, replacement)``: a regular expression for the whole name of a weight, and the name
         of the parameter, with ``\1`` for what a group of it matched; a replacement of None leaves the weight out on
         purpose. ``(pattern, replacement, axes)`` moves the weight's axes, too, as ``numpy.transpose`` does:
@@ -64,8 +67,9 @@ def match(
     Raises:
       ValueError: parameters that found nothing (see ``strict``), or not one that found something; two weights for one
         parameter; a rule that is no regular expression, has a group that is not there, or other axes than the weight;
-        ``new`` that fits no parameter.
+        ``new`` that fits no parameter; whatever :func:`~jaxlab.transfer.read_weights` refuses.
       TypeError: rules that are none; a parameter or a weight that is no array.
+      OSError: a file that cannot be read.
 
     >>> params = {"base": {"kernel": jnp.zeros((2, 3))}, "head": {"kernel": jnp.zeros((3, 1))}}
     >>> weights = {"features.0.weight": np.ones((3, 2)), "features.0.steps": np.array(7), "head.weight": np.ones(5)}
@@ -84,7 +88,9 @@ def match(
     checked = [_checked(rule) for rule in rules]
     own = _by_name("params", params)
     anew = {name for name, flag in zip(own, parts.chosen("new", new, params), strict=True) if flag} if new else set()
-    taken, others, used = _led(_by_name("weights", weights), checked, own.keys())
+    file = f" in {weights}" if isinstance(weights, str | Path) else ""
+    given = read_weights(weights) if isinstance(weights, str | Path) else _by_name("weights", weights)
+    taken, others, used = _led(given, checked, own.keys())
 
     found: dict[str, Any] = {}
     rows: list[Row] = []
@@ -109,7 +115,7 @@ def match(
     idle = tuple(pattern.pattern for i, (pattern, *_) in enumerate(checked) if i not in used)
     matched = Matched(form.unflatten(whole), form.unflatten(start), (*rows, *others), idle)
     if (strict and matched.of("missing")) or not found:
-        raise ValueError(essence(matched))
+        raise ValueError(essence(matched, file))
     return matched
 
 

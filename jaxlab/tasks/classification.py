@@ -11,12 +11,17 @@ from jaxlab.core import hyper
 from jaxlab.losses import cross_entropy
 
 
-def accuracy(logits: Float[Array, "n classes"], labels: Int[Array, " n"]) -> Float[Array, ""]:
-    """The fraction of examples whose largest logit is the label's.
+def accuracy(
+    logits: Float[Array, "n classes"], labels: Int[Array, " n"] | Float[Array, "n classes"]
+) -> Float[Array, ""]:
+    """The fraction of examples whose largest logit is the label's: of probabilities, the most probable class's.
 
-    >>> accuracy(jnp.array([[2.0, 1.0], [2.0, 1.0]]), jnp.array([0, 1])).item()
-    0.5
+    >>> logits = jnp.array([[2.0, 1.0], [2.0, 1.0]])
+    >>> accuracy(logits, jnp.array([0, 1])).item(), accuracy(logits, jnp.array([[0.6, 0.4], [0.9, 0.1]])).item()
+    (0.5, 1.0)
     """
+    if jnp.ndim(labels) == jnp.ndim(logits):
+        labels = jnp.argmax(labels, axis=-1)
     return jnp.mean(jnp.argmax(logits, axis=-1) == labels)
 
 

@@ -14,6 +14,7 @@ from jaxlab.modifiers.clip_update_rms import clip_update_rms
 from jaxlab.modifiers.decay_to_init import decay_to_init
 from jaxlab.modifiers.ema import ema
 from jaxlab.modifiers.evaluation import averages, evaluation_params
+from jaxlab.modifiers.gradual_unfreezing import gradual_unfreezing
 from jaxlab.modifiers.graft import graft
 from jaxlab.modifiers.groups import groups
 from jaxlab.modifiers.layer_wise_decay import layer_wise_decay
@@ -45,6 +46,7 @@ __all__ = [
     "epsilon",
     "evaluation_params",
     "get",
+    "gradual_unfreezing",
     "graft",
     "groups",
     "layer_wise_decay",

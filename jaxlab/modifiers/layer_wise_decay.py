@@ -46,17 +46,16 @@ def layer_wise_decay(
     ([-0.125], [[-0.25], [-0.5]], [-1.0])
     """
     ratio = hyper.number("ratio", ratio, "[0, 1]")
-    depths = tree.check_rules("depths", depths, "(regular expression, depth) rules, such as ('embed', 0)")
-    rules = [(pattern, (pattern, _depth(pattern, depth))) for pattern, depth in depths]
+    rules = check_depths(depths)
 
     def init(params: PyTree) -> optax.EmptyState:
-        _below_the_top(rules, tree.names(params))
+        distances_from_top(rules, tree.names(params))
         return optax.EmptyState()
 
     def update(
         updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, optax.EmptyState]:
-        distances = iter(_below_the_top(rules, tree.names(updates, is_leaf=tree.is_none)))
+        distances = iter(distances_from_top(rules, tree.names(updates, is_leaf=tree.is_none)))
 
         def one(step: Array | None) -> Array | None:
             distance = next(distances)
@@ -67,11 +66,34 @@ def layer_wise_decay(
     return after(inner, optax.GradientTransformationExtraArgs(init, update))
 
 
+Depths = tree.Rules[tuple[str, int | None]]
+"""Rules over the names of leaves, as :func:`check_depths` makes them: pattern, and again the pattern with its depth."""
+
+
+def check_depths(depths: Any) -> Depths:
+    """Validates rules for the depths of leaves, on the host.
+
+    Raises:
+      ValueError: a pattern that is no regular expression, a depth below 0.
+      TypeError: no rules; a depth that is neither a whole number nor None.
+    """
+    pairs = tree.check_rules("depths", depths, "(regular expression, depth) rules, such as ('embed', 0)")
+    return [(pattern, (pattern, _depth(pattern, depth))) for pattern, depth in pairs]
+
+
 def _depth(pattern: str, depth: Any) -> int | None:
     return None if depth is None else hyper.integer(f"depths[{pattern!r}]", depth, at_least=0)
 
 
-def _below_the_top(rules: tree.Rules[tuple[str, int | None]], names: list[str]) -> list[int]:
+def distances_from_top(rules: Depths, names: list[str]) -> list[int]:
+    r"""How many depths below the greatest each leaf lies.
+
+    Raises:
+      ValueError: a leaf without a rule, or a group that captures no number.
+
+    >>> distances_from_top(check_depths([("embed", 0), (r"block_(\d)", 1), ("", None)]), ["embed", "block_1", "head"])
+    [3, 1, 0]
+    """
     found = [_depth_of(name, *rule) for name, rule in zip(names, tree.match_rules(rules, names), strict=True)]
     known = [depth for depth in found if depth is not None]
     top = max(known, default=-1) + (None in found)

@@ -11,6 +11,7 @@ from jaxlab.modifiers.clip_by_value import CLIP_BY_VALUE
 from jaxlab.modifiers.clip_update_rms import CLIP_UPDATE_RMS
 from jaxlab.modifiers.decay_to_init import DECAY_TO_INIT
 from jaxlab.modifiers.ema import EMA
+from jaxlab.modifiers.gradual_unfreezing import GRADUAL_UNFREEZING
 from jaxlab.modifiers.graft import GRAFT
 from jaxlab.modifiers.groups import GROUPS
 from jaxlab.modifiers.info import ModifierInfo
@@ -39,6 +40,7 @@ _MODIFIERS = {
         CAUTIOUS_DECAY,
         DECAY_TO_INIT,
         LAYER_WISE_DECAY,
+        GRADUAL_UNFREEZING,
         MUP,
         GRAFT,
         SKIP_NONFINITE,

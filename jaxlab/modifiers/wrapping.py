@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, PyTree
+from jaxtyping import Array, Bool, Int32, PyTree
 
 from jaxlab.core import hyper, tree
 from jaxlab.core.chain import chain
@@ -23,6 +23,20 @@ class ThenState(NamedTuple):
 
     inner: optax.OptState
     change: optax.OptState
+
+
+class UnfreezingState(NamedTuple):
+    """The state of :func:`~jaxlab.modifiers.gradual_unfreezing`.
+
+    Attributes:
+      count: steps taken.
+      begun: which groups the next step trains.
+      inner: the groups' state.
+    """
+
+    count: Int32[Array, ""]
+    begun: dict[str, Bool[Array, ""]]
+    inner: PartitionState
 
 
 def full_precision(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
@@ -140,10 +154,20 @@ def rates(opt_state: PyTree) -> RateOf:
 
 
 def trained(updates: PyTree, opt_state: PyTree) -> list[Array]:
-    """The leaves of ``updates`` that an optimizer of this state trains: all but those which a group of it freezes."""
-    still = frozen(opt_state)
+    """The leaves of ``updates`` that an optimizer of this state trains: all but those which a group of it freezes.
+
+    Those that still wait for :func:`~jaxlab.modifiers.gradual_unfreezing` are zero.
+    """
+    still, begun = frozen(opt_state), _begun(opt_state)
     named = zip(tree.names(updates), jax.tree.leaves(updates), strict=True)
-    return [leaf for name, leaf in named if name not in still]
+    return [jnp.where(begun[name], leaf, 0) if name in begun else leaf for name, leaf in named if name not in still]
+
+
+def _begun(opt_state: PyTree) -> dict[str, Array]:
+    """Whether the next step trains a leaf, by name, where the state says so."""
+    nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, UnfreezingState))
+    own = [node for node in nodes if isinstance(node, UnfreezingState)]
+    return {name: node.begun[label] for node in own for name, label in node.inner.routes}
 
 
 def frozen(opt_state: PyTree) -> set[str]:

@@ -106,6 +106,7 @@ MODIFIED = {
     "clip_update_rms": {"max_rms": 0.5},
     "cautious_decay": {"weight_decay": 0.1},
     "decay_to_init": {"weight_decay": 0.1},
+    "gradual_unfreezing": {"every": 2.0},
     "lookahead": {"every": 4.0},
     "mup": {"growth": 3.0},
     "prune": {"sparsity": 0.8, "initial_sparsity": 0.2, "begin": 2.0, "every": 4.0, "increases": 2.0},
@@ -393,7 +394,7 @@ def _modified(name: str, inner: str, learning_rate, **arguments) -> optax.Gradie
         return factory({"own": own(learning_rate), "other": optax.sgd(0.1), "frozen": None}, GROUPS)
     if name == "graft":
         return factory(own(0.1), optax.sgd(learning_rate), **arguments)
-    if name == "layer_wise_decay":
+    if name in ("layer_wise_decay", "gradual_unfreezing"):
         return factory(own(learning_rate), DEPTHS, **arguments)
     if name == "mup":
         return factory(own(learning_rate), ROLES, **arguments)

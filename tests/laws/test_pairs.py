@@ -76,6 +76,8 @@ def around(modifier: str, tx: optax.GradientTransformation) -> optax.GradientTra
         return factory(tx, optax.sgd(0.05))
     if modifier == "layer_wise_decay":
         return factory(tx, [("body", 0), ("", None)])
+    if modifier == "gradual_unfreezing":
+        return factory(tx, [("bias", 0), ("", None)], 3.0)
     if modifier == "mup":
         return factory(tx, [("bias", "input"), ("", "hidden")], 2.0)
     return factory(tx, **NUMBERS.get(modifier, {}))

@@ -63,9 +63,11 @@ def resample(
 ) -> Float[Array, "height width channels"]:
     """:func:`affine` without its checks, of pixels in the arithmetic's dtype."""
     height, width, channels = image.shape
-    rows = jnp.arange(height, dtype=image.dtype)[:, None]
-    columns = jnp.arange(width, dtype=image.dtype)
-    row, column = (a * rows + b * columns + offset for a, b, offset in matrix)
+    rows, columns = jnp.mgrid[:height, :width].astype(image.dtype)
+    # A product of matrices, for that is computed once. Sums of products are computed wherever they are needed, and may
+    # be rounded differently for the pixel to look up and for its weight: next to a whole number that is the wrong one.
+    places = jnp.stack([rows, columns, jnp.ones_like(rows)])
+    row, column = jnp.tensordot(matrix, places, axes=1, precision="highest")
     top, left = jnp.floor(row), jnp.floor(column)
     down, right = (row - top)[..., None], (column - left)[..., None]
     flat = image.reshape(-1, channels)

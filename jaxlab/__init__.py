@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jaxlab import (
         aot,
+        augment,
         doctor,
+        images,
         losses,
         models,
         modifiers,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         tasks,
         text,
         train,
+        transfer,
         verdict,
     )
 
@@ -35,7 +38,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "aot",
+    "augment",
     "doctor",
+    "images",
     "losses",
     "models",
     "modifiers",
@@ -49,6 +54,7 @@ __all__ = [
     "tasks",
     "text",
     "train",
+    "transfer",
     "verdict",
 ]
 

@@ -15,6 +15,7 @@ HEAVY = {
     "optuna",
     "orbax",
     "pandas",
+    "PIL",
     "rich",
     "scipy",
     "sklearn",
@@ -49,7 +50,9 @@ def loaded_after(program, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "program", ["import jaxlab", TRAINS, "import jaxlab.train, jaxlab.text"], ids=["import", "use", "train"]
+    "program",
+    ["import jaxlab", TRAINS, "import jaxlab.train, jaxlab.text, jaxlab.augment, jaxlab.images"],
+    ids=["import", "use", "train"],
 )
 def test_heavy_packages_stay_unloaded(program, tmp_path):
     assert loaded_after(program, tmp_path) & HEAVY == set()

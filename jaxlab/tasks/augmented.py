@@ -25,7 +25,8 @@ class Augmented:
     Attributes:
       loss: ``(params, batch, key) -> (loss, metrics)``.
       flow: of :func:`jaxlab.augment.compose`. Images are ``[n, height, width, channels]``, or ``[n, height, width]``
-        where they have one channel.
+        where they have one channel; of bytes, or from 0 to 1: colours beyond that are cut off, so it is the model that
+        standardises them, after the flow.
       classes: how many there are; needed where the flow mixes examples and labels are whole numbers. What mixes makes
         probabilities of them, which the loss must take.
 

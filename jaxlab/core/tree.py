@@ -6,7 +6,7 @@ dropped, so a rule written for one form holds for all.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -39,6 +39,22 @@ def path_name(path: Sequence[Any]) -> str:
 def names(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> list[str]:
     """The names of a tree's leaves, in the order of ``jax.tree.leaves``."""
     return [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf)]
+
+
+def nested(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves by name as nested dicts, which have the same names again.
+
+    >>> nested({"dense/bias": 1, "dense/kernel": 2, "scale": 3})
+    {'dense': {'bias': 1, 'kernel': 2}, 'scale': 3}
+    """
+    whole: dict[str, Any] = {}
+    for name, leaf in named.items():
+        *above, last = name.split("/")
+        node = whole
+        for key in above:
+            node = node.setdefault(key, {})
+        node[last] = leaf
+    return whole
 
 
 def is_none(x: Any) -> bool:

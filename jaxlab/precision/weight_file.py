@@ -52,7 +52,7 @@ def save_weights(path: str | Path, params: PyTree, about: Mapping[str, Any] | No
     """
     leaves = jax.tree.leaves(params, is_leaf=is_quantized)
     named = dict(zip(tree.names(params, is_leaf=is_quantized), leaves, strict=True))
-    if jax.tree.structure(_nested(named)) != jax.tree.structure(params) or any(":" in name for name in named):
+    if jax.tree.structure(tree.nested(named)) != jax.tree.structure(params) or any(":" in name for name in named):
         raise TypeError(
             f"params = {jax.tree.structure(params)}: accepted are nested dicts whose keys are texts without / and :"
         )
@@ -95,7 +95,7 @@ def load_weights(path: str | Path) -> tuple[PyTree, dict[str, Any]]:
         named[name] = (
             jnp.asarray(values) if scales is None else Quantized(jnp.asarray(values), jnp.asarray(scales), dtype)
         )
-    return _nested(named), manifest["about"]
+    return tree.nested(named), manifest["about"]
 
 
 def _parts(values: np.ndarray) -> dict[str, np.ndarray]:
@@ -111,18 +111,6 @@ def _spread(mask: np.ndarray, nonzero: np.ndarray, shape: list[int]) -> np.ndarr
     flat = np.zeros(math.prod(shape), nonzero.dtype)
     flat[np.unpackbits(mask, count=flat.size).astype(bool)] = nonzero
     return flat.reshape(shape)
-
-
-def _nested(named: Mapping[str, Any]) -> dict[str, Any]:
-    """Leaves by name as nested dicts."""
-    whole: dict[str, Any] = {}
-    for name, leaf in named.items():
-        *above, last = name.split("/")
-        node = whole
-        for key in above:
-            node = node.setdefault(key, {})
-        node[last] = leaf
-    return whole
 
 
 def _unpacked(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

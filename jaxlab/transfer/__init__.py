@@ -1,5 +1,6 @@
 """Transfer learning: weights from files into models, adapters beside them, features that are computed once."""
 
+from jaxlab.transfer.lora import LoraInit, LoraLoss, adapted, lora
 from jaxlab.transfer.match import Rule, match
 from jaxlab.transfer.report import Matched, Row
 from jaxlab.transfer.safetensors_file import read_safetensors, write_safetensors
@@ -7,9 +8,13 @@ from jaxlab.transfer.torch_file import read_torch
 from jaxlab.transfer.weights import read_weights
 
 __all__ = [
+    "LoraInit",
+    "LoraLoss",
     "Matched",
     "Row",
     "Rule",
+    "adapted",
+    "lora",
     "match",
     "read_safetensors",
     "read_torch",

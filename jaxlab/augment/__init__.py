@@ -2,7 +2,7 @@
 
 >>> import jax, jax.numpy as jnp
 >>> flow = compose(rotation(15.0), horizontal_flip(0.5))
->>> flow.batch(jax.random.key(0), jnp.ones((2, 28, 28, 1))).shape
+>>> jax.jit(flow.batch)(jax.random.key(0), jnp.ones((2, 28, 28, 1))).shape
 (2, 28, 28, 1)
 """
 

@@ -178,7 +178,7 @@ def compose(*operations: Operation, fill: str = "nearest", value: hyper.Scalar =
 
     >>> from jaxlab import augment
     >>> flow = augment.compose(augment.rotation(15.0), augment.horizontal_flip(0.5))
-    >>> flow.batch(jax.random.key(0), jnp.ones((2, 28, 28, 1), jnp.uint8)).shape
+    >>> jax.jit(flow.batch)(jax.random.key(0), jnp.ones((2, 28, 28, 1), jnp.uint8)).shape
     (2, 28, 28, 1)
     >>> {name: float(strength) for name, strength in flow.at({"rotation": 30.0}).strengths.items()}
     {'rotation': 30.0, 'horizontal_flip': 0.5}

@@ -12,6 +12,7 @@ Any other integer dtype is taken for bytes, too. The arithmetic is float32 (floa
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Real
@@ -57,8 +58,8 @@ def white(image: Real[ArrayLike, "..."]) -> float:
 
 def like(image: Real[ArrayLike, "..."], values: Float[Array, "..."]) -> Float[Array, "..."]:
     """Values as they are given back for an image: in its dtype where that is floating, else as they are."""
-    dtype = _dtype(image)
-    return values if jnp.issubdtype(dtype, jnp.integer) else values.astype(jnp.dtype(dtype))
+    dtype = jax.dtypes.canonicalize_dtype(_dtype(image))
+    return values if jnp.issubdtype(dtype, jnp.integer) else values.astype(dtype)
 
 
 def _dtype(image: Any) -> np.dtype:

@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Key, Real
 from jaxlab.augment import matrix, pixels
 from jaxlab.augment.operation import Geometric, Mixing, Operation, Pixelwise
 from jaxlab.augment.resample import FILLS, resample
-from jaxlab.core import hyper, placement
+from jaxlab.core import hyper
 
 Stage = tuple[Geometric, ...] | Operation
 """Neighbouring geometric operations, which become one resampling; or one operation of another kind."""
@@ -101,8 +101,7 @@ class Flow:
             raise ValueError(f"labels has shape {jnp.shape(labels)}: accepted are probabilities [{count}, classes]")
         values = values / white
         mixed = jnp.zeros((count, 0)) if labels is None else jnp.asarray(labels, values.dtype)
-        each = jax.random.split(hyper.random_key("key", key), count)
-        keys = jax.vmap(self._keys)(placement.lies_with(values, (0,), each))
+        keys = jax.vmap(self._keys)(jax.random.split(hyper.random_key("key", key), count))
         for number, (stage, own) in enumerate(zip(self._stages, keys, strict=True)):
             if isinstance(stage, Mixing):
                 # A number that no example's key was made from.

@@ -221,10 +221,9 @@ def test_labels_pass_a_flow_that_does_not_mix():
     np.testing.assert_array_equal(found, labels)
 
 
-@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
-def test_a_batch_that_is_spread_over_devices(kind):
+def test_a_batch_that_is_spread_over_devices():
     flow, images = augment.compose(augment.rotation(20.0)), IMAGES[:4]
-    mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,), devices=jax.devices()[:4])
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:4])
     with jax.set_mesh(mesh):
         spread = jax.device_put(images, NamedSharding(mesh, PartitionSpec("data")))
         made = program(flow, KEY, spread)

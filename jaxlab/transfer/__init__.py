@@ -1,5 +1,6 @@
 """Transfer learning: weights from files into models, adapters beside them, features that are computed once."""
 
+from jaxlab.transfer.features import features
 from jaxlab.transfer.lora import LoraInit, LoraLoss, adapted, lora
 from jaxlab.transfer.match import Rule, match
 from jaxlab.transfer.report import Matched, Row
@@ -14,6 +15,7 @@ __all__ = [
     "Row",
     "Rule",
     "adapted",
+    "features",
     "lora",
     "match",
     "read_safetensors",

@@ -55,13 +55,14 @@ def layer_wise_decay(
     def update(
         updates: PyTree, state: Any, params: PyTree | None = None, **extra: Any
     ) -> tuple[PyTree, optax.EmptyState]:
-        distances = iter(distances_from_top(rules, tree.names(updates, is_leaf=tree.is_none)))
+        # A parameter may have no gradient; what is frozen is no parameter here, and has no depth.
+        names = tree.names(updates, is_leaf=tree.is_none) if params is None else tree.names(params)
+        distances = dict(zip(names, distances_from_top(rules, names), strict=True))
 
-        def one(step: Array | None) -> Array | None:
-            distance = next(distances)
-            return None if step is None else step * jnp.asarray(ratio) ** distance
+        def one(path: Any, step: Array) -> Array:
+            return step * jnp.asarray(ratio) ** distances[tree.path_name(path)]
 
-        return jax.tree.map(one, updates, is_leaf=tree.is_none), optax.EmptyState()
+        return jax.tree_util.tree_map_with_path(one, updates), optax.EmptyState()
 
     return after(inner, optax.GradientTransformationExtraArgs(init, update))
 

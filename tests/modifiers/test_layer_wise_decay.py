@@ -40,6 +40,16 @@ def test_it_scales_the_finished_step():
     np.testing.assert_allclose([updates["high"][0], updates["low"][0]], [-1.0, -0.125], rtol=1e-5)
 
 
+@pytest.mark.parametrize("around", [modifiers.layer_wise_decay, lambda *inner: modifiers.gradual_unfreezing(*inner, 2)])
+def test_what_is_frozen_has_no_depth(around):
+    """As in a training state: None in its place. Neither needs it a rule, nor is it the top."""
+    tx = around(optimizers.adam(1.0), [("low", 0), ("high", 1)])
+    params, alone = {"frozen": None, "high": jnp.ones(1), "low": jnp.ones(1)}, {"high": jnp.ones(1), "low": jnp.ones(1)}
+    updates, _ = tx.update(params, tx.init(params), params)
+    wanted, _ = tx.update(alone, tx.init(alone), alone)
+    assert updates == {"frozen": None} | wanted
+
+
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match=r"ratio = 1.5"):
         modifiers.layer_wise_decay(optax.sgd(1.0), RULES, 1.5)

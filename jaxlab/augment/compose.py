@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 import jax
@@ -141,17 +141,30 @@ class Flow:
             return stage(key, image)
         assert isinstance(stage, tuple), stage
         height, width, _ = image.shape
-        uniform = jax.random.uniform(key, (sum(one.draws for one in stage),), image.dtype)
-        whole = matrix.identity()
-        for one in stage:
-            own, uniform = uniform[: one.draws], uniform[one.draws :]
-            whole = matrix.product(whole, one.warp(own, height, width))
-        return resample(image, whole, self.fill, self.value / white)
+        return resample(image, whole_matrix(stage, key, height, width), self.fill, self.value / white)
 
     def _refuse_mixing(self) -> None:
         for one in self.operations:
             if isinstance(one, Mixing):
                 raise ValueError(f"{one.name} mixes examples: accepted is a call of flow.batch(key, images, labels)")
+
+
+def whole_matrix(operations: Sequence[Geometric], key: Key[Array, ""], height: int, width: int) -> matrix.Matrix:
+    """The one map that a key draws for geometric operations in order, as a flow of these alone does.
+
+    For what moves with an image: a mask, points, boxes.
+
+    >>> from jaxlab import augment
+    >>> operations = augment.vertical_flip(1.0), augment.horizontal_flip(1.0)
+    >>> whole_matrix(operations, jax.random.key(0), 4, 6).astype(int).tolist()
+    [[-1, 0, 3], [0, -1, 5]]
+    """
+    uniform = jax.random.uniform(key, (sum(one.draws for one in operations),), hyper.arithmetic_dtype())
+    whole = matrix.identity()
+    for one in operations:
+        own, uniform = uniform[: one.draws], uniform[one.draws :]
+        whole = matrix.product(whole, one.warp(own, height, width))
+    return whole
 
 
 def compose(*operations: Operation, fill: str = "nearest", value: hyper.Scalar = 0.0) -> Flow:

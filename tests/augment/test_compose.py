@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from jaxlab import augment
 from jaxlab.augment import Mixing, Pixelwise
+from jaxlab.augment.compose import whole_matrix
 
 KEY = jax.random.key(5)
 COUNT, HEIGHT, WIDTH = 6, 7, 5
@@ -130,10 +131,11 @@ def test_one_resampling_is_close_to_several_of_a_smooth_image():
             own, numbers = numbers[: one.draws], numbers[one.draws :]
             maps.append(one.warp(own, 40, 48))
             apart = augment.affine(apart, maps[-1])
-        return apart, augment.compose(*operations)(key, image), maps
+        return apart, augment.compose(*operations)(key, image), maps, whole_matrix(operations, key, 40, 48)
 
-    apart, once, maps = jax.device_get(both(key, image))
+    apart, once, maps, drawn = jax.device_get(both(key, image))
     whole = functools.reduce(np.matmul, [np.vstack([one, [0, 0, 1]]) for one in maps]).astype(float)
+    np.testing.assert_allclose(drawn, whole[:2], rtol=1e-5, atol=1e-5)
     expected = ndimage.affine_transform(
         image[..., 0].astype(float), whole[:2, :2], whole[:2, 2], order=1, mode="nearest"
     )

@@ -192,6 +192,7 @@ def test_operations_on_colours_see_white_as_1():
     np.testing.assert_allclose(program(flow, KEY, IMAGES), expected + 127.5, atol=1e-3)
     made = program(flow, KEY, IMAGES.astype(np.float32) / 255)
     np.testing.assert_allclose(made, expected / 255 + 0.5, atol=1e-6)
+    np.testing.assert_array_equal(program(flow.at({"lighter": 0.0}), KEY, IMAGES), expected)  # To the bit.
     # What lies outside is on the image's own scale.
     away = augment.compose(augment.crop(1e5), Lighter(0.0), fill="constant", value=51.0)
     np.testing.assert_allclose(program(away, KEY, IMAGES), 51, atol=1e-3)

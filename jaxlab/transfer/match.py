@@ -80,7 +80,7 @@ def match(
     status    parameter    shape   weight             shape   dtype    why
     unused                         head.weight        [5]     float64  no parameter 'head.weight', and no rule for it
     new       head/kernel  [3, 1]
-    left out                       features.0.steps   []      int64    by the rule 'features\\.\\d+\\.steps'
+    left out                       features.0.steps   []      int64    by the rule features\.\d+\.steps
     matched   base/kernel  [2, 3]  features.0.weight  [3, 2]  float64  axes (1, 0)
     >>> found.start["base"]["kernel"].tolist(), found.start["head"]
     ([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]], {'kernel': None})
@@ -161,13 +161,13 @@ def _led(
             used.add(number)
             pattern, replacement, axes = rules[number]
             if replacement is None:
-                others.append(Row("left out", None, source, *facts, f"by the rule {pattern.pattern!r}"))
+                others.append(Row("left out", None, source, *facts, f"by the rule {pattern.pattern}"))
                 continue
             target = _expanded(found, replacement)
             if axes is not None and len(axes) != weight.ndim:
                 raise ValueError(f"rules: {pattern.pattern!r} has {axes = } for {source!r} of shape {weight.shape}")
         if target not in known:
-            reason = "no rule for it" if found is None else f"the rule {rules[number][0].pattern!r} leads there"
+            reason = "no rule for it" if found is None else f"the rule {rules[number][0].pattern} leads there"
             others.append(Row("unused", None, source, *facts, f"no parameter {target!r}, and {reason}"))
             continue
         if target in taken:

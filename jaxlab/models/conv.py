@@ -1,5 +1,8 @@
 """Two-dimensional convolution that is fast where it runs."""
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -9,6 +12,7 @@ from jaxlab.core import hyper
 from jaxlab.models.linear import in_dtype_of
 
 METHODS = ("auto", "patches", "native")
+DEPTHWISE_METHODS = ("auto", "shifts", "native")
 
 
 def conv2d(
@@ -46,9 +50,7 @@ def conv2d(
     >>> conv2d(x, kernel)[0, :, :, 0].tolist()
     [[4.0, 6.0, 6.0, 4.0], [6.0, 9.0, 9.0, 6.0], [6.0, 9.0, 9.0, 6.0], [4.0, 6.0, 6.0, 4.0]]
     """
-    hyper.integer("stride", stride, at_least=1)
-    hyper.one_of("padding", padding, ("SAME", "VALID"))
-    hyper.one_of("method", method, METHODS)
+    _check(stride, padding, method, METHODS)
     if x.ndim != 4 or kernel.ndim != 4 or x.shape[3] != kernel.shape[2]:
         raise ValueError(
             f"x has shape {x.shape}, kernel {kernel.shape}: accepted are "
@@ -60,21 +62,79 @@ def conv2d(
         return jax.lax.conv_general_dilated(
             x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-    return _patches(x, kernel.shape[:2], stride, padding) @ kernel.reshape(-1, kernel.shape[3])
+    patches = jnp.concatenate(_shifted(x, kernel.shape[:2], stride, padding), axis=-1)
+    return patches @ kernel.reshape(-1, kernel.shape[3])
 
 
-def _patches(
+def depthwise_conv2d(
+    x: Float[Array, "batch height width channels"],
+    kernel: Float[Array, "kh kw 1 channels"],
+    *,
+    stride: int = 1,
+    padding: str = "SAME",
+    method: str = "auto",
+) -> Float[Array, "batch height2 width2 channels"]:
+    r"""Cross-correlation of each channel with a kernel of its own.
+
+    .. math::
+        y_{b,i,j,c} = \sum_{u,v} x_{b,\,si+u,\,sj+v,\,c}\; k_{u,v,c}
+
+    There are two ways to the same result: XLA's own convolution with as many groups as channels, and shifts: the sum
+    of :math:`k_h k_w` shifted images, each times a number for each channel. On a CPU shifts are 5 to 40 times faster.
+    On GPU and TPU the native one is right.
+
+    Args:
+      x: images, channels last.
+      kernel: height, width, 1, channels.
+      stride, padding: as in :func:`conv2d`.
+      method: ``"shifts"``, ``"native"``, or ``"auto"``: shifts where JAX's default backend at the time of tracing is
+        a CPU.
+
+    Raises:
+      ValueError: an unknown padding or method, a stride below 1, shapes that do not fit.
+
+    Reference: Chollet, https://arxiv.org/abs/1610.02357, section 1.
+
+    >>> x, kernel = jnp.ones((1, 2, 2, 2)), jnp.stack([jnp.ones((3, 3, 1)), jnp.zeros((3, 3, 1))], -1)
+    >>> depthwise_conv2d(x, kernel)[0].tolist()
+    [[[4.0, 0.0], [4.0, 0.0]], [[4.0, 0.0], [4.0, 0.0]]]
+    """
+    _check(stride, padding, method, DEPTHWISE_METHODS)
+    if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2:] != (1, x.shape[3]):
+        raise ValueError(
+            f"x has shape {x.shape}, kernel {kernel.shape}: accepted are "
+            "(batch, height, width, channels) and (height, width, 1, channels)"
+        )
+    if method == "auto":
+        method = "shifts" if jax.default_backend() == "cpu" else "native"
+    if method == "native":
+        return jax.lax.conv_general_dilated(
+            x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=x.shape[3],
+        )  # fmt: skip
+    numbers = kernel.reshape(-1, kernel.shape[3])
+    shifted = _shifted(x, kernel.shape[:2], stride, padding)
+    return functools.reduce(operator.add, (image * number for image, number in zip(shifted, numbers, strict=True)))
+
+
+def _check(stride: int, padding: str, method: str, methods: tuple[str, ...]) -> None:
+    hyper.integer("stride", stride, at_least=1)
+    hyper.one_of("padding", padding, ("SAME", "VALID"))
+    hyper.one_of("method", method, methods)
+
+
+def _shifted(
     x: Array, window: tuple[int, ...], stride: int, padding: str
-) -> Float[Array, "batch height2 width2 patch"]:
-    """Every window of the image as one vector, ordered as a kernel's first three axes are."""
+) -> list[Float[Array, "batch height2 width2 channels"]]:
+    """For each place in a window what stands there in all windows, ordered as a kernel's first two axes are."""
     pads = jax.lax.padtype_to_pads(x.shape[1:3], window, (stride, stride), padding)
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     height, width = ((size - reach) // stride + 1 for size, reach in zip(x.shape[1:3], window, strict=True))
-
-    def shifted(i: int, j: int) -> Array:
-        return x[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride]
-
-    return jnp.concatenate([shifted(i, j) for i in range(window[0]) for j in range(window[1])], axis=-1)
+    return [
+        x[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride]
+        for i in range(window[0])
+        for j in range(window[1])
+    ]
 
 
 class Conv(nnx.Module):
@@ -87,6 +147,7 @@ class Conv(nnx.Module):
       outputs: output channels.
       window: height and width of the kernel.
       stride, padding, method: as in :func:`conv2d`.
+      use_bias: whether there is a bias; a normalisation that follows has its own.
       rngs: for the initial weights.
 
     Parameters: ``kernel`` [height, width, inputs, outputs], ``bias`` [outputs].
@@ -101,15 +162,52 @@ class Conv(nnx.Module):
         stride: int = 1,
         padding: str = "SAME",
         method: str = "auto",
+        use_bias: bool = True,
         rngs: nnx.Rngs,
     ) -> None:
         shape = (*window, inputs, outputs)
         self.kernel = nnx.Param(jax.nn.initializers.he_normal()(rngs.params(), shape, jnp.float32))
-        self.bias = nnx.Param(jnp.zeros(outputs, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(outputs, jnp.float32)) if use_bias else None
         self.stride, self.padding, self.method = stride, padding, method
 
     def __call__(self, x: Float[Array, "batch height width in"]) -> Float[Array, "batch height2 width2 out"]:
         """The convolved images."""
-        kernel, bias = self.kernel[...], self.bias[...]
+        kernel, bias = self.kernel[...], None if self.bias is None else self.bias[...]
         x = in_dtype_of(x, kernel, bias)
-        return conv2d(x, kernel.astype(x.dtype), stride=self.stride, padding=self.padding, method=self.method) + bias
+        y = conv2d(x, kernel.astype(x.dtype), stride=self.stride, padding=self.padding, method=self.method)
+        return y if bias is None else y + bias
+
+
+class DepthwiseConv(nnx.Module):
+    """:func:`depthwise_conv2d` as a module, without a bias: a normalisation follows it everywhere.
+
+    Weights are normal with variance 2 / (height x width of the kernel), as a ReLU wants them.
+
+    Args:
+      channels: of the input, and of the output.
+      window: height and width of the kernels.
+      stride, padding, method: as in :func:`depthwise_conv2d`.
+      rngs: for the initial weights.
+
+    Parameters: ``kernel`` [height, width, 1, channels].
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        window: tuple[int, int] = (3, 3),
+        *,
+        stride: int = 1,
+        padding: str = "SAME",
+        method: str = "auto",
+        rngs: nnx.Rngs,
+    ) -> None:
+        shape = (*window, 1, channels)
+        self.kernel = nnx.Param(jax.nn.initializers.he_normal()(rngs.params(), shape, jnp.float32))
+        self.stride, self.padding, self.method = stride, padding, method
+
+    def __call__(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "batch height2 width2 channels"]:
+        """The convolved images."""
+        kernel = self.kernel[...]
+        x = in_dtype_of(x, kernel)
+        return depthwise_conv2d(x, kernel, stride=self.stride, padding=self.padding, method=self.method)

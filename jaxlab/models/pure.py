@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Key
 
 from jaxlab.core import hyper, tree
+from jaxlab.models.batch_norm import Statistic
 from jaxlab.sharding.rules import Rules
 
 Params = dict[str, Any]
@@ -43,14 +44,43 @@ class PureModel:
             have the same; otherwise each layer casts what it gets.
           key: for dropout; without one nothing is dropped.
         """
+        return self._output(self.bind(params), params, x, key)
+
+    @staticmethod
+    def _output(module: Any, params: Params, x: Array, key: Key[Array, ""] | None) -> Array:
         dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)}
         if jnp.issubdtype(x.dtype, jnp.floating) and len(dtypes) == 1:
             x = x.astype(*dtypes)
-        return self.bind(params)(x, key)
+        return module(x, key)
 
     def bind(self, params: Params) -> Any:
         """The module with these parameters, for its other methods."""
         return nnx.merge(self.graphdef, params)
+
+    def apply_live(self, params: Params, x: Array, key: Key[Array, ""] | None = None) -> tuple[Array, Params]:
+        """The module's output on a batch that is normalised by its own statistics, and the statistics that follow it.
+
+        Args:
+          params, x, key: as for :meth:`apply`.
+
+        Returns:
+          The output, and the new statistics, nested as in ``params``: what a step with ``has_state`` takes as the
+          model's state.
+
+        >>> from jaxlab.models import BatchNorm
+        >>> class Normed(BatchNorm):
+        ...     def __call__(self, x, key=None):
+        ...         return super().__call__(x)
+        >>> model = pure(lambda rngs: Normed(1, momentum=0.5))
+        >>> output, statistics = model.apply_live(model.init(jax.random.key(0)), jnp.array([[1.0], [3.0]]))
+        >>> output.round(2).tolist(), statistics["mean"].tolist()
+        ([[-1.0], [1.0]], [1.0])
+        """
+        module = self.bind(params)
+        module.set_attributes(live=True, raise_if_not_found=False)
+        output = self._output(module, params, x, key)
+        statistics, _ = nnx.split_state(nnx.state(module, nnx.Param), Statistic, ...)
+        return output, nnx.to_pure_dict(statistics)
 
     def tensor_rules(self) -> Rules:
         """Where tensor parallelism cuts this very model's parameters: rules for :class:`~jaxlab.sharding.Layout`.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxlab.models import Conv, conv2d
+from jaxlab.models import Conv, DepthwiseConv, conv2d, depthwise_conv2d
 
 GEOMETRIES = [
     # image, window, stride, padding
@@ -65,6 +65,29 @@ def test_both_methods_follow_the_definition_and_have_equal_gradients(image, wind
         np.testing.assert_allclose(a, b, atol=5e-5)
 
 
+@pytest.mark.parametrize(("image", "window", "stride", "padding"), GEOMETRIES)
+def test_each_channel_by_itself_follows_the_definition_and_has_equal_gradients(image, window, stride, padding):
+    x, kernel = arrays(image, window)
+    kernel = kernel[:, :, :1, :3]
+
+    def value_and_gradients(method):
+        def weighted(x, kernel):
+            y = depthwise_conv2d(x, kernel, stride=stride, padding=padding, method=method)
+            return jnp.sum(y * jnp.cos(jnp.arange(y.size)).reshape(y.shape)), y
+
+        return jax.value_and_grad(weighted, argnums=(0, 1), has_aux=True)(x, kernel)
+
+    ((_, shifts), shifts_grads), ((_, native), native_grads) = jax.jit(
+        lambda: (value_and_gradients("shifts"), value_and_gradients("native"))
+    )()
+    # The definition of a convolution whose kernel is diagonal in its channels.
+    expected = by_definition(x, kernel * jnp.eye(3), stride, padding)
+    np.testing.assert_allclose(shifts, expected, atol=2e-5)
+    np.testing.assert_allclose(native, expected, atol=2e-5)
+    for a, b in zip(shifts_grads, native_grads, strict=True):
+        np.testing.assert_allclose(a, b, atol=5e-5)
+
+
 def test_second_derivatives_agree():
     x, kernel = arrays((5, 5), (3, 3))
 
@@ -106,6 +129,21 @@ def test_the_module_adds_its_bias_and_computes_in_the_dtype_it_is_given(method):
     np.testing.assert_allclose(low.astype(jnp.float32), y, atol=0.15)
 
 
+def test_a_convolution_may_have_no_bias():
+    layer = Conv(3, 4, use_bias=False, rngs=nnx.Rngs(0))
+    x, _ = arrays((6, 6), (3, 3))
+    np.testing.assert_array_equal(layer(x), conv2d(x, layer.kernel[...]))
+    assert list(nnx.to_pure_dict(nnx.state(layer))) == ["kernel"]
+
+
+def test_the_depthwise_module_computes_in_the_dtype_of_its_kernel():
+    layer = DepthwiseConv(3, stride=2, rngs=nnx.Rngs(0))
+    x, _ = arrays((6, 6), (3, 3))
+    np.testing.assert_array_equal(layer(x), depthwise_conv2d(x, layer.kernel[...], stride=2))
+    layer.kernel = nnx.Param(layer.kernel[...].astype(jnp.bfloat16))
+    assert layer(x).dtype == jnp.bfloat16
+
+
 def test_weights_have_the_variance_a_relu_wants():
     kernel = Conv(32, 64, rngs=nnx.Rngs(0)).kernel[...]
     assert float(kernel.std()) == pytest.approx(np.sqrt(2 / (9 * 32)), rel=0.03)
@@ -127,3 +165,7 @@ def test_bad_options_are_named(options, message):
 def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"x has shape \(1, 4, 4, 2\), kernel \(3, 3, 1, 1\)"):
         conv2d(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 1, 1)))
+    with pytest.raises(ValueError, match=r"x has shape \(1, 4, 4, 2\), kernel \(3, 3, 2, 2\)"):
+        depthwise_conv2d(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 2)))
+    with pytest.raises(ValueError, match=r"method = 'patches': unknown\. Accepted are: auto, shifts, native"):
+        depthwise_conv2d(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 1, 2)), method="patches")

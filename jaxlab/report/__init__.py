@@ -3,6 +3,7 @@
 from jaxlab.report.environment import environment
 from jaxlab.report.live import LivePlot
 from jaxlab.report.page import render, write
+from jaxlab.report.picture import write_picture
 from jaxlab.report.results import SCHEMA, Results, check, load, save
 from jaxlab.report.study import Comparison, Study, task_entry
 
@@ -19,4 +20,5 @@ __all__ = [
     "save",
     "task_entry",
     "write",
+    "write_picture",
 ]

@@ -13,7 +13,7 @@ class Html(str):
 Content = str | None
 """Text to be escaped, markup, or nothing."""
 
-_VOID = ("meta", "br")
+_VOID = ("meta", "br", "img")
 
 
 def el(name: str, /, *content: Content, **attributes: str | int | None) -> Html:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from jaxlab.report.chart import draw
 from jaxlab.report.markup import Html, definitions, el, fold, link
+from jaxlab.report.picture import write_picture
 from jaxlab.report.plots import figures, to_png, to_svg
 from jaxlab.report.provenance import Place
 from jaxlab.report.reading import steps_of, tunings
@@ -50,6 +51,8 @@ def write(results: Mapping[str, Any], out: str | Path) -> Path:
     for name, figure in drawn.items():
         write_atomically(folder / "plots" / f"{name}.svg", vectors[name])
         write_atomically(folder / "plots" / f"{name}.png", to_png(figure))
+    for picture in [picture for part in checked.get("sections", []) for picture in part.get("pictures", [])]:
+        write_picture(picture, folder / "plots")
     write_atomically(folder / "report.html", _page(checked, vectors))
     return folder / "report.html"
 

@@ -3,6 +3,8 @@
 Everything is data: a page is drawn from results.json alone.
 """
 
+import base64
+import binascii
 import re
 from typing import Literal, NotRequired, TypedDict
 
@@ -57,6 +59,19 @@ class Chart(TypedDict):
     rows: NotRequired[list[str]]
 
 
+class Picture(TypedDict):
+    """A grid of images, a PNG in base64 (:func:`jaxlab.report.picture.encoded`), and what each of its rows shows.
+
+    ``name`` is the name of its file.
+    """
+
+    name: str
+    title: str
+    caption: str
+    rows: list[str]
+    png: str
+
+
 class Listing(TypedDict):
     """Text as it stands, line by line: what a program printed, what a model wrote."""
 
@@ -65,20 +80,23 @@ class Listing(TypedDict):
 
 
 class Section(TypedDict):
-    """A heading, paragraphs, tables, charts and listings, in this order."""
+    """A heading, paragraphs, tables, charts, pictures and listings, in this order."""
 
     title: str
     text: list[str]
     tables: list[Table]
     charts: list[Chart]
+    pictures: NotRequired[list[Picture]]
     listings: NotRequired[list[Listing]]
 
 
 def problems_of(sections: list[Section], path: str) -> list[str]:
     """What the types do not say: equal lengths, names that differ, axes that can be logarithmic."""
     found = []
-    names = [chart["name"] for section in sections for chart in section["charts"]]
-    found += [f"{path} has two charts named {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+    names = [one["name"] for section in sections for one in (*section["charts"], *section.get("pictures", []))]
+    found += [
+        f"{path} has two charts or pictures named {name!r}" for name in sorted(set(names)) if names.count(name) > 1
+    ]
     for i, section in enumerate(sections):
         for j, table in enumerate(section["tables"]):
             wrong = {len(row) for row in table["rows"]} - {len(table["columns"])}
@@ -88,13 +106,35 @@ def problems_of(sections: list[Section], path: str) -> list[str]:
                 )
         for j, chart in enumerate(section["charts"]):
             found += _chart(chart, f"{path}[{i}].charts[{j}]")
+        for j, picture in enumerate(section.get("pictures", [])):
+            found += _picture(picture, f"{path}[{i}].pictures[{j}]")
     return found
 
 
+def _picture(picture: Picture, path: str) -> list[str]:
+    found = _named(picture["name"], path)
+    if not picture["rows"]:
+        found.append(f"{path}.rows is empty: accepted is a name for each row of images")
+    if not _is_png(picture["png"]):
+        found.append(f"{path}.png is no PNG in base64: accepted is what jaxlab.report.picture.encoded makes")
+    return found
+
+
+def _is_png(text: str) -> bool:
+    try:
+        return base64.b64decode(text, validate=True).startswith(b"\x89PNG\r\n\x1a\n")
+    except binascii.Error:
+        return False
+
+
+def _named(name: str, path: str) -> list[str]:
+    if _FILE_NAME.fullmatch(name):
+        return []
+    return [f"{path}.name is {name!r}: accepted is what may begin a file's name"]
+
+
 def _chart(chart: Chart, path: str) -> list[str]:
-    found = []
-    if not _FILE_NAME.fullmatch(chart["name"]):
-        found.append(f"{path}.name is {chart['name']!r}: accepted is what may begin a file's name")
+    found = _named(chart["name"], path)
     level = chart.get("level")
     if level is not None and [isinstance(part, str) for part in level] != [True, False]:
         found.append(f"{path}.level is {level!r}: accepted are a name and a number")

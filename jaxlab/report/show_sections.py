@@ -1,10 +1,12 @@
 """The part of a page that shows numbers, and sections of words, tables and charts."""
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 
-from jaxlab.report.markup import Content, Html, el, fold, inline_svg, join, plot_links
-from jaxlab.report.sections import Chart, Number, Section, Table
+from jaxlab.report.markup import Content, Html, el, fold, inline_svg, join, link, plot_links
+from jaxlab.report.picture import png_of
+from jaxlab.report.sections import Chart, Number, Picture, Section, Table
 from jaxlab.report.table import DASH, row_name, table
 
 MINUS = "\N{MINUS SIGN}"
@@ -36,7 +38,7 @@ def show_numbers(numbers: Sequence[Number]) -> Html | None:
 
 
 def show_section(section: Section, vectors: Mapping[str, str]) -> Html:
-    """A heading, paragraphs, tables, charts, listings."""
+    """A heading, paragraphs, tables, charts, pictures, listings."""
     charts = [_figure(chart, vectors[chart["name"]]) for chart in section["charts"]]
     return el(
         "section",
@@ -44,6 +46,7 @@ def show_section(section: Section, vectors: Mapping[str, str]) -> Html:
         *(el("p", words, class_="words") for words in section["text"]),
         *map(_table, section["tables"]),
         el("div", *charts, class_="plots") if charts else None,
+        *map(_picture, section.get("pictures", [])),
         *(join(el("h3", one["title"]), el("pre", el("code", one["text"]))) for one in section.get("listings", [])),
     )
 
@@ -95,4 +98,13 @@ def _figure(chart: Chart, svg: str) -> Html:
     caption: list[Content] = [f"{chart['caption']} ", *plot_links(chart["name"])]
     return el(
         "figure", el("h3", chart["title"]), inline_svg(svg, chart["name"], told), el("figcaption", join(*caption))
+    )
+
+
+def _picture(picture: Picture) -> Html:
+    told = f"{picture['title']}: rows of images of {', '.join(picture['rows'])}. {picture['caption']}"
+    source = f"data:image/png;base64,{base64.b64encode(png_of(picture)).decode('ascii')}"
+    caption = join(f"{picture['caption']} ", link(f"plots/{picture['name']}.png", "PNG"))
+    return el(
+        "figure", el("h3", picture["title"]), el("img", src=source, alt=told), el("figcaption", caption), class_="data"
     )

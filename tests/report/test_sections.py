@@ -106,7 +106,7 @@ def _break(results, path, value):
         (("sections", 0, "charts", 0, "series", 0, "x"), [1.0], "'cosine' has .1, 21. points"),
         (("sections", 0, "charts", 0, "series", 0, "low"), [0.0] * 21, "one edge of a band"),
         (("sections", 0, "charts", 0, "y_log"), "yes", "y_log is 'yes'"),
-        (("sections", 0, "charts"), [_chart(), _chart()], "two charts named 'decay'"),
+        (("sections", 0, "charts"), [_chart(), _chart()], "two charts or pictures named 'decay'"),
         (("sections", 0, "charts", 0, "name"), "../decay", "name is '../decay'"),
         (("sections", 0, "charts", 0, "name"), "", "name is ''"),
         (("sections", 0, "charts", 0, "level"), ["target"], r"level is \['target'\]: accepted are a name and a number"),

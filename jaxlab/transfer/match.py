@@ -50,7 +50,8 @@ def match(
     such a rule to the one of the same name. A parameter takes it if the shapes are equal, in its own dtype.
 
     Args:
-      params: of the model, as its ``init`` makes them: nested dicts or another tree of floating arrays.
+      params: of the model, as its ``init`` makes them, or their shapes: nested dicts or another tree. What finds no
+        weight stays as it is here.
       weights: arrays by name, any tree of them, or the path of a file or folder that
         :func:`~jaxlab.transfer.read_weights` reads.
       rules: in order. ``(pattern, replacement)``: a regular expression for the whole name of a weight, and the name

@@ -10,7 +10,7 @@ import jaxlab
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 
 
-@pytest.mark.parametrize("part", ["optimizers", "modifiers", "schedules", "regularizers", "losses", "tasks"])
+@pytest.mark.parametrize("part", ["optimizers", "modifiers", "schedules", "regularizers", "losses", "augment", "tasks"])
 def test_every_name_is_listed_and_no_other(part):
     (listed,) = re.findall(rf"^\| `{part}` \| (.*) \|$", README, re.MULTILINE)
     assert tuple(listed.split(", ")) == getattr(jaxlab, part).names()

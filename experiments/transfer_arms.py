@@ -18,8 +18,12 @@ from jaxlab.train.state import Build
 
 RECIPE = Recipe("adam", "cosine")
 SCRATCH = "scratch"
+BATCH_ROWS = 5
+"""Images of each class in a batch, where there are so many to train with."""
 RANK = 4
 """Of LoRA's adapters."""
+RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)
+"""Learning rates that a method tries, unless its own lie elsewhere; as many for each."""
 
 
 # Equal builds share programs, so each is a value, not a new function.
@@ -62,6 +66,7 @@ class Method:
       given: ``subject -> `` the fields of a task that are its own: ``init``, ``loss``, ``start``, ``frozen``.
       build: ``subject -> (hyperparams -> GradientTransformation)``.
       numbers: ``steps -> `` hyperparameters beside the learning rate.
+      rates: learning rates that it tries.
       reference: where it is from.
     """
 
@@ -69,6 +74,7 @@ class Method:
     given: Callable[[Subject], dict[str, Any]]
     build: Callable[[Subject], Build] = lambda _: RECIPE.build
     numbers: Callable[[int], dict[str, float]] = lambda _: {}
+    rates: tuple[float, ...] = RATES
     reference: str = ""
 
 
@@ -96,14 +102,18 @@ def _probe(subject: Subject) -> dict[str, Any]:
 
 METHODS: dict[str, Method] = {
     SCRATCH: Method("the whole network from fresh weights", _scratch),
-    "linear probe": Method("a linear head on features that the base computed once; the base is gone", _probe),
+    "linear probe": Method(
+        "a linear head on features that the base computed once; the base is gone",
+        _probe,
+        rates=(0.001, 0.003, 0.01, 0.03, 0.1),
+    ),
     "frozen base": Method("a new head with a hidden layer; the base runs forward and never changes", _frozen),
     "gradual unfreezing": Method(
         "the head first, then one layer of the base more after every tenth of the run",
         _warm,
         lambda subject: Gradual(tuple(subject.depths)),
         lambda steps: {"every": steps / 10},
-        "Howard and Ruder 2018, arXiv:1801.06146",
+        reference="Howard and Ruder 2018, arXiv:1801.06146",
     ),
     "LoRA": Method(
         f"a new head, and adapters of rank {RANK} beside the base's kernels, which stay",
@@ -115,18 +125,19 @@ METHODS: dict[str, Method] = {
         _warm,
         lambda subject: LayerWise(tuple(subject.depths)),
         lambda _: {"ratio": 0.5},
-        "Clark et al. 2020, arXiv:2003.10555",
+        reference="Clark et al. 2020, arXiv:2003.10555",
     ),
     "L2-SP": Method(
         "all of it, the base pulled back to where it began",
         _warm,
         lambda _: towards_start,
         lambda _: {"pull": 0.1},
-        "Li et al. 2018, arXiv:1802.01483",
+        reference="Li et al. 2018, arXiv:1802.01483",
     ),
     "full fine-tuning": Method("all of it, from the base's weights and a new head", _warm),
 }
 """By name; the first is what all others are held against."""
+USUAL = (SCRATCH, "linear probe", "frozen base", "gradual unfreezing", "LoRA", "full fine-tuning")
 
 
 def arm_of(
@@ -136,16 +147,12 @@ def arm_of(
     *,
     validation: int,
     steps: int,
-    rates: tuple[float, ...],
-    batch_rows: int,
 ) -> study.Arm:
     """A method with so many labels for each class.
 
     Args:
       budget, validation: rows of the pool that train, and that validate.
       steps: of a run.
-      rates: learning rates to try.
-      batch_rows: of a batch, if there are so many to train with.
     """
     way = METHODS[method]
     pool, test = subject.featured
@@ -165,10 +172,10 @@ def arm_of(
         name=method,
         task=task,
         build=way.build(subject),
-        points={"learning_rate": rates},
+        points={"learning_rate": way.rates},
         hyperparams={**way.numbers(steps), "total_steps": steps},
         steps=steps,
-        batch_size=min(budget, batch_rows),
+        batch_size=min(budget, BATCH_ROWS),
         optimizer=RECIPE.optimizer,
         schedule=RECIPE.schedule,
         reference=way.reference,

@@ -130,7 +130,7 @@ class Source:
         mean, deviation = float(images.mean()), float(images.std())
         return Network(images.shape[1], self.channels, self.hidden, KNOWN, mean, deviation)
 
-    @functools.cached_property
+    @property
     def rows(self) -> int:
         """Labels for each new class that there are in the pool."""
         return int(np.bincount(self.second[0]["y"], minlength=KNOWN).min())

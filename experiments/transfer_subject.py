@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, PyTree
 
+from jaxlab import transfer
 from jaxlab.core import tree
 from jaxlab.models import MLP, pure
 from jaxlab.report.sections import Number
@@ -92,8 +93,13 @@ class Subject:
     @functools.cached_property
     def featured(self) -> tuple[dict[str, Array], dict[str, Array]]:
         """Pool and test with the features that the base makes of their images, computed once."""
-        pool, test = ({**part, "features": features_of(self, part["x"])} for part in (self.pool, self.test))
+        pool, test = ({**part, "features": self._features(part["x"])} for part in (self.pool, self.test))
         return pool, test
+
+    def _features(self, rows: Array) -> Array:
+        images = np.asarray(rows).reshape(-1, *rows.shape[2:])
+        found = transfer.features(self.base, self.weights, images, batch_size=min(256, len(images)))
+        return jnp.asarray(found).reshape(*rows.shape[:2], -1)
 
 
 class Story(NamedTuple):
@@ -184,10 +190,3 @@ def in_rows(
         raise ValueError(f"labels has no example of {missing}: accepted are images of all {classes} classes")
     rows = np.stack([found[: number if most is None else min(most, number)] for found in places], axis=1)
     return {"x": images[rows], "y": labels[rows]}
-
-
-def features_of(subject: Subject, images: Array, at_once: int = 200) -> Array:
-    """What the base makes of rows of images, so many rows at a time."""
-    compute = jax.jit(lambda weights, some: subject.base(weights, some.reshape(-1, *some.shape[2:])))
-    parts = [images[i : i + at_once] for i in range(0, len(images), at_once)]
-    return jnp.concatenate([compute(subject.weights, part).reshape(*part.shape[:2], -1) for part in parts])

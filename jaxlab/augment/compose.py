@@ -63,10 +63,11 @@ class Flow:
           ValueError: no image, or a flow that mixes examples, which takes a batch.
         """
         self._refuse_mixing()
-        values, white = pixels.numbers(image) / self._white(image), self._white(image)
+        values, white = pixels.numbers(image), self._white(image)
+        values = values / white
         for stage, own in zip(self._stages, self._keys(hyper.random_key("key", key)), strict=True):
             values = self._changed(stage, own, values, white)
-        return pixels.like(image, values * white)
+        return pixels.like(image, _scaled(values, white))
 
     @overload
     def batch(self, key: Key[Array, ""], images: Real[ArrayLike, "n h w c"]) -> Float[Array, "n h w c"]: ...
@@ -111,7 +112,7 @@ class Flow:
             else:
                 changed = functools.partial(self._changed, stage, white=white)
                 values = jax.vmap(changed)(own, values)
-        values = pixels.like(images, values * white)
+        values = pixels.like(images, _scaled(values, white))
         return values if labels is None else (values, mixed)
 
     @property
@@ -147,6 +148,19 @@ class Flow:
         for one in self.operations:
             if isinstance(one, Mixing):
                 raise ValueError(f"{one.name} mixes examples: accepted is a call of flow.batch(key, images, labels)")
+
+
+def _scaled(values: Float[Array, "..."], white: float) -> Float[Array, "..."]:
+    """Back on the scale of bytes. A byte that nothing changed is itself again.
+
+    It need not be: XLA divides by 255 by multiplying with a rounded 1 / 255. What is as near to a whole number as only
+    rounding makes it becomes that number, and keeps its gradient.
+    """
+    if white == 1:
+        return values
+    levels = values * white
+    off = jnp.round(levels) - levels
+    return levels + jax.lax.stop_gradient(jnp.where(jnp.abs(off) < 1e-4, off, 0))
 
 
 def whole_matrix(operations: Sequence[Geometric], key: Key[Array, ""], height: int, width: int) -> matrix.Matrix:

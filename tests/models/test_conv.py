@@ -99,6 +99,22 @@ def test_second_derivatives_agree():
     np.testing.assert_allclose(patches, native, rtol=1e-4, atol=1e-2)
 
 
+def test_derivatives_of_each_channel_by_itself_agree_forward_mapped_and_twice():
+    x, kernel = arrays((7, 6), (3, 2))
+    kernel = kernel[:, :, :1, :3]
+
+    def all_of(method):
+        convolved = lambda x, k: depthwise_conv2d(x, k, stride=2, method=method)  # noqa: E731
+        gradient = jax.grad(lambda k: jnp.sum(convolved(x, k) ** 3))
+        forward = jax.jvp(convolved, (x, kernel), (jnp.cos(x), jnp.sin(kernel)))[1]
+        of_one = jax.jvp(lambda k: convolved(x, k), (kernel,), (kernel,))[1]
+        curvature = jax.jvp(gradient, (kernel,), (jnp.sin(kernel),))[1]
+        return forward, of_one, curvature, jax.vmap(gradient)(jnp.stack([kernel, -kernel]))
+
+    for shifts, native in zip(*jax.jit(lambda: (all_of("shifts"), all_of("native")))(), strict=True):
+        np.testing.assert_allclose(shifts, native, rtol=1e-4, atol=1e-3)
+
+
 def test_a_cpu_uses_patches_and_other_backends_their_own(monkeypatch):
     x, kernel = arrays((5, 5), (3, 3))
     assert "conv_general_dilated" not in str(jax.make_jaxpr(conv2d)(x, kernel))

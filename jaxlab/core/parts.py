@@ -32,11 +32,11 @@ def chosen(name: str, which: Which, whole: PyTree) -> list[bool]:
     >>> chosen("frozen", "^base/", params)
     [True, False]
     """
+    rules: tree.Mask = ((which, True), ("", False)) if isinstance(which, str) else which
     if isinstance(which, str):
-        which = ((which, True), ("", False))
-        tree.check_rules(name, which, "a regular expression")
+        tree.check_rules(name, rules, "a regular expression")
     try:
-        flags = tree.resolve_mask(which, whole)
+        flags = tree.resolve_mask(rules, whole)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from None
     if not any(flags):

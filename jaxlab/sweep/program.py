@@ -22,6 +22,7 @@ from jaxlab.modifiers import averages, evaluation_params
 from jaxlab.sweep import memory
 from jaxlab.train import data as examples_of
 from jaxlab.train.evaluate import BATCH, evaluate
+from jaxlab.train.given import given
 from jaxlab.train.run import run_keys, training_batch, validation_indices
 from jaxlab.train.state import Build, TrainState, init_state
 from jaxlab.train.step import step_fn
@@ -156,9 +157,17 @@ def _placed(program: Program, tree: Any, spec: Any) -> Any:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
 
-def to_evaluate(states: TrainState) -> tuple[PyTree, PyTree]:
-    """What an evaluation reads of members: the averages that their optimizers keep, if any, and their parameters."""
-    return averages(states.opt_state), states.params
+class Seen(NamedTuple):
+    """What an evaluation reads of members: averages that optimizers keep, if any, parameters, and hyperparameters."""
+
+    averages: PyTree
+    params: PyTree
+    hyperparams: PyTree
+
+
+def to_evaluate(states: TrainState) -> Seen:
+    """What an evaluation reads of these."""
+    return Seen(averages(states.opt_state), states.params, states.hyperparams)
 
 
 def put(mesh: Mesh, tree: PyTree, specs: Any) -> PyTree[Array]:
@@ -256,10 +265,10 @@ def _advance(program: Program) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _validate(loss: Callable[..., Any], mesh: Mesh, width: int | None, training: int) -> Any:
-    def validate(seen: tuple[PyTree, PyTree], keys: Array, shared: Shared) -> dict[str, Array]:
-        def member(one: tuple[tuple[PyTree, PyTree], Array]) -> dict[str, Array]:
+    def validate(seen: Seen, keys: Array, shared: Shared) -> dict[str, Array]:
+        def member(one: tuple[Seen, Array]) -> dict[str, Array]:
             chosen = validation_indices(one[1], pool=examples_of.count(shared.data), training=training)
-            return evaluate(loss, _evaluated(one[0], shared), shared.data, chosen)
+            return _evaluate(loss, one[0], shared, chosen)
 
         return _each(member, width, (seen, keys))
 
@@ -268,21 +277,22 @@ def _validate(loss: Callable[..., Any], mesh: Mesh, width: int | None, training:
 
 @functools.lru_cache(maxsize=64)
 def _score(loss: Callable[..., Any], mesh: Mesh, width: int | None, validation: int) -> Any:
-    def score(seen: tuple[PyTree, PyTree], shared: Shared) -> dict[str, Array]:
+    def score(seen: Seen, shared: Shared) -> dict[str, Array]:
         # No more examples at a time than validation took: so many are known to fit the memory.
         members = jax.tree.leaves(seen)[0].shape[0]
         examples = min(BATCH, validation) * (width or members)
         turns = -(-members * min(BATCH, examples_of.count(shared.data)) // examples)
         width_now = max(1, -(-members // turns))
-        return _each(lambda member: evaluate(loss, _evaluated(member, shared), shared.data), width_now, seen)
+        return _each(lambda member: _evaluate(loss, member, shared), width_now, seen)
 
     return jax.jit(_spread(mesh, score, (MEMBER, SHARED), MEMBER))
 
 
-def _evaluated(seen: tuple[PyTree, PyTree], shared: Shared) -> PyTree:
-    """All parameters that a member is evaluated with."""
-    params = evaluation_params(*seen)
-    return params if shared.frozen is None else parts.merged(params, shared.frozen)
+def _evaluate(loss: Callable[..., Any], seen: Seen, shared: Shared, chosen: Array | None = None) -> dict[str, Array]:
+    """A member's metrics on some of the examples, or on all."""
+    params = evaluation_params(seen.averages, seen.params)
+    whole = params if shared.frozen is None else parts.merged(params, shared.frozen)
+    return evaluate(given(loss, seen.hyperparams), whole, shared.data, chosen)
 
 
 def _each(function: Callable[[Any], Any], width: int | None, members: PyTree) -> Any:

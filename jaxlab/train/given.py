@@ -7,7 +7,7 @@ A loss that has some is a ``loss_fn`` as any other, at their defaults, and has b
   numbers are concrete, and leaves the rest.
 
 The compiled step calls ``given`` with the run's traced hyperparameters: one program serves all strengths, and a
-population searches over them as over a learning rate.
+population searches over them as over a learning rate. Its members are evaluated by the loss at theirs, without a key.
 """
 
 import dataclasses

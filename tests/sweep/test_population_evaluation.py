@@ -39,4 +39,4 @@ def test_members_are_evaluated_by_their_averages():
 def test_without_averages_an_evaluation_reads_parameters_alone():
     states = jax.eval_shape(jax.vmap(optimizers.adam(0.1).init), jnp.ones((3, 2)))
     state = program.TrainState(None, jnp.ones((3, 2)), (), states, {}, None, None, None)
-    assert jax.tree.leaves(program.to_evaluate(state)) == [state.params]
+    assert jax.tree.leaves(program.to_evaluate(state)) == [state.params, *jax.tree.leaves(state.hyperparams)]

@@ -74,6 +74,35 @@ def test_a_population_over_strengths_is_each_alone():
     assert len({loss.tobytes() for loss in found.train_loss}) == 3
 
 
+@dataclasses.dataclass(frozen=True)
+class Scaled:
+    """A model with a number that belongs to it: predictions are ``scale`` times the line's."""
+
+    scale: float = 1.0
+    names = ("scale",)
+
+    def __call__(self, params, batch, key):
+        loss = jnp.mean((self.scale * batch["x"] @ params - batch["y"]) ** 2)
+        return loss, {"error": loss}
+
+    def given(self, hyperparams):
+        return Scaled(hyperparams["scale"])
+
+
+def test_members_are_evaluated_at_their_own():
+    class Mine:
+        init = staticmethod(lambda key: jnp.ones(3))
+        loss = Scaled()
+        data = DATA
+
+    task = as_task(Mine)
+    numbers = {"learning_rate": 0.0, "scale": np.array([0.0, 2.0])}
+    found = run_population(task, beside(SGD, Scaled()), numbers, seed_keys([0, 0]), steps=1, test=True)
+    predicted = task.test["x"].sum(1)
+    expected = [np.mean((scale * predicted - task.test["y"]) ** 2) for scale in numbers["scale"]]
+    np.testing.assert_allclose(found.test["error"], expected, rtol=1e-5)
+
+
 def test_what_is_the_losss_is_checked_before_anything_is_compiled():
     build = beside(SGD, Noisy())
     with pytest.raises(ValueError, match=r"strength = 1.5: accepted is a number in \[0, 1\]"):

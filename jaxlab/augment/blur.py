@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Real
 
 from jaxlab.augment import pixels
-from jaxlab.augment.operation import Pixelwise
+from jaxlab.augment.operation import Pixelwise, registered
 from jaxlab.core import hyper
 
 RADIUS = 4
@@ -51,7 +51,7 @@ def gaussian_blur(
     return pixels.like(image, values)
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Blur(Pixelwise):
     """:func:`gaussian_blur` by a random deviation; see :func:`blur`."""

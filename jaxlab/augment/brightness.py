@@ -3,11 +3,10 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 from jaxtyping import Array, Float, Key, Real
 
 from jaxlab.augment import colour
-from jaxlab.augment.operation import Pixelwise
+from jaxlab.augment.operation import Pixelwise, registered
 from jaxlab.core import hyper
 
 
@@ -31,7 +30,7 @@ def adjust_brightness(
     return colour.recoloured(image, lambda colours, white: [by * plane for plane in colours])
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Brightness(Pixelwise):
     """:func:`adjust_brightness` by a random factor; see :func:`brightness`."""

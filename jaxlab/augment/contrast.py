@@ -3,12 +3,11 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Real
 
 from jaxlab.augment import colour
-from jaxlab.augment.operation import Pixelwise
+from jaxlab.augment.operation import Pixelwise, registered
 from jaxlab.core import hyper
 
 
@@ -38,7 +37,7 @@ def adjust_contrast(
     return colour.recoloured(image, change)
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Contrast(Pixelwise):
     """:func:`adjust_contrast` by a random factor; see :func:`contrast`."""

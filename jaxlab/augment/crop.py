@@ -3,16 +3,15 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxlab.augment.matrix import Matrix, affine_map
-from jaxlab.augment.operation import Geometric
+from jaxlab.augment.operation import Geometric, registered
 from jaxlab.core import hyper
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Crop(Geometric):
     """A shift by random numbers of pixels; see :func:`crop`."""
@@ -42,6 +41,7 @@ def crop(strength: hyper.Scalar = 4.0) -> Crop:
 
     Reference: https://arxiv.org/abs/1512.03385 (He et al., 2015), section 4.2: 4 pixels of zeros for CIFAR-10.
 
+    >>> import jax
     >>> rows, columns = crop(4.0).matrix(jax.random.key(0), 32, 32)[:, 2]
     >>> bool(abs(rows) <= 4), bool(rows == round(rows.item()))
     (True, True)

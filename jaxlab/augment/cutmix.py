@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Real
 
 from jaxlab.augment import beta, box, pixels
-from jaxlab.augment.operation import Mixing
+from jaxlab.augment.operation import Mixing, registered
 from jaxlab.core import hyper
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class CutMix(Mixing):
     """A box of another image at a random place; see :func:`cutmix`."""

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Real
 
 from jaxlab.augment import box, pixels
-from jaxlab.augment.operation import Pixelwise
+from jaxlab.augment.operation import Pixelwise, registered
 from jaxlab.core import hyper
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Cutout(Pixelwise):
     """A square of one value at a random place; see :func:`cutout`."""

@@ -3,16 +3,15 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxlab.augment.matrix import Matrix, about_centre, affine_map, identity
-from jaxlab.augment.operation import Geometric
+from jaxlab.augment.operation import Geometric, registered
 from jaxlab.core import hyper
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class HorizontalFlip(Geometric):
     """Left and right exchanged, or not; see :func:`horizontal_flip`."""
@@ -26,7 +25,7 @@ class HorizontalFlip(Geometric):
         return jnp.where(uniform[0] < self.strength, about_centre(affine_map(1, 0, 0, -1), height, width), identity())
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class VerticalFlip(Geometric):
     """Top and bottom exchanged, or not; see :func:`vertical_flip`."""
@@ -49,6 +48,7 @@ def horizontal_flip(strength: hyper.Scalar = 0.5) -> HorizontalFlip:
     Raises:
       ValueError: a strength outside its range.
 
+    >>> import jax
     >>> horizontal_flip(1.0)(jax.random.key(0), jnp.float32([[1, 2, 3]])[..., None])[0, :, 0].tolist()
     [3.0, 2.0, 1.0]
     """
@@ -64,6 +64,7 @@ def vertical_flip(strength: hyper.Scalar = 0.5) -> VerticalFlip:
     Raises:
       ValueError: a strength outside its range.
 
+    >>> import jax
     >>> vertical_flip(1.0)(jax.random.key(0), jnp.float32([[1], [2], [3]])[..., None])[:, 0, 0].tolist()
     [3.0, 2.0, 1.0]
     """

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Real
 
 from jaxlab.augment import colour
-from jaxlab.augment.operation import Pixelwise
+from jaxlab.augment.operation import Pixelwise, registered
 from jaxlab.core import hyper
 
 
@@ -58,7 +58,7 @@ def _turned(colours: colour.Planes, turns: Float[Array, ""]) -> colour.Planes:
     return [plane(5), plane(3), plane(1)]
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Hue(Pixelwise):
     """:func:`adjust_hue` by a random angle; see :func:`hue`."""

@@ -3,15 +3,14 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 from jaxtyping import Array, Float, Key, Real
 
 from jaxlab.augment import beta, pixels
-from jaxlab.augment.operation import Mixing
+from jaxlab.augment.operation import Mixing, registered
 from jaxlab.core import hyper
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Mixup(Mixing):
     """A mean of two examples at a random weight; see :func:`mixup`."""

@@ -7,9 +7,10 @@ what an operation is given, and so how :func:`~jaxlab.augment.compose.compose` j
 
 import abc
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import jax
+from jax.tree_util import GetAttrKey, register_pytree_with_keys
 from jaxtyping import Array, ArrayLike, Float, Key, Real
 
 from jaxlab.augment import pixels
@@ -91,3 +92,27 @@ class Mixing(Operation):
         other_label: Float[Array, " classes"],
     ) -> tuple[Float[Array, "height width channels"], Float[Array, " classes"]]:
         """Image and label of the mixture. Labels are probabilities."""
+
+
+T = TypeVar("T", bound=Operation)
+
+
+def registered(kind: type[T]) -> type[T]:
+    """Makes a dataclass of operations a pytree: fields are leaves, but for those whose metadata say ``static``.
+
+    As ``jax.tree_util.register_dataclass`` does. But in jax 0.10 and 0.12 two of its classes with as many fields have
+    equal structures, and ``jit`` looks programs up by structure: in one process of twenty or so, where hashes met, it
+    ran mixup for CutMix. Structures of nodes that are registered like this differ by class.
+    """
+    fields = dataclasses.fields(kind)
+    static = [field.name for field in fields if field.metadata.get("static")]
+    leaves = [field.name for field in fields if field.name not in static]
+
+    def flatten(one: T) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+        return [(GetAttrKey(name), getattr(one, name)) for name in leaves], tuple(getattr(one, name) for name in static)
+
+    def unflatten(structure: tuple[Any, ...], values: Any) -> T:
+        return kind(**dict(zip(leaves, values, strict=True)), **dict(zip(static, structure, strict=True)))
+
+    register_pytree_with_keys(kind, flatten, unflatten)
+    return kind

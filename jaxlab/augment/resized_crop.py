@@ -3,16 +3,15 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxlab.augment.matrix import Matrix, about_centre, affine_map
-from jaxlab.augment.operation import Geometric
+from jaxlab.augment.operation import Geometric, registered
 from jaxlab.core import hyper
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class ResizedCrop(Geometric):
     """A window of random area, form and place, resized to the image; see :func:`resized_crop`.
@@ -56,6 +55,7 @@ def resized_crop(strength: hyper.Scalar = 0.5, ratio: hyper.Scalar = 4 / 3) -> R
 
     Reference: https://arxiv.org/abs/1409.4842 (Szegedy et al., 2014), section 6.
 
+    >>> import jax
     >>> matrix = resized_crop(0.75).matrix(jax.random.key(0), 32, 32)
     >>> bool(0.25 <= matrix[0, 0] * matrix[1, 1] <= 1)
     True

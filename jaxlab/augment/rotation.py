@@ -3,16 +3,15 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxlab.augment.matrix import Matrix, about_centre, affine_map
-from jaxlab.augment.operation import Geometric
+from jaxlab.augment.operation import Geometric, registered
 from jaxlab.core import hyper
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Rotation(Geometric):
     """A turn by a random angle; see :func:`rotation`."""
@@ -40,6 +39,7 @@ def rotation(strength: hyper.Scalar = 15.0) -> Rotation:
     Raises:
       ValueError: a strength outside its range.
 
+    >>> import jax
     >>> matrix = rotation(15.0).matrix(jax.random.key(0), 28, 28)
     >>> bool(abs(matrix[0, 1]) <= jnp.sin(jnp.radians(15)))
     True

@@ -3,11 +3,10 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 from jaxtyping import Array, Float, Key, Real
 
 from jaxlab.augment import colour
-from jaxlab.augment.operation import Pixelwise
+from jaxlab.augment.operation import Pixelwise, registered
 from jaxlab.core import hyper
 
 
@@ -35,7 +34,7 @@ def adjust_saturation(
     return colour.recoloured(image, change)
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Saturation(Pixelwise):
     """:func:`adjust_saturation` by a random factor; see :func:`saturation`."""

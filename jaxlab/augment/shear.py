@@ -3,16 +3,15 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxlab.augment.matrix import Matrix, about_centre, affine_map
-from jaxlab.augment.operation import Geometric
+from jaxlab.augment.operation import Geometric, registered
 from jaxlab.core import hyper
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Shear(Geometric):
     """A shear by a random angle; see :func:`shear`."""
@@ -45,6 +44,7 @@ def shear(strength: hyper.Scalar = 0.1) -> Shear:
     Raises:
       ValueError: a strength outside its range.
 
+    >>> import jax
     >>> matrix = shear(30.0).matrix(jax.random.key(0), 28, 28)
     >>> bool(abs(matrix[0, 1]) <= 0.5), matrix[:, 0].tolist()
     (True, [1.0, 0.0])

@@ -3,15 +3,14 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 from jaxtyping import Array, Float
 
 from jaxlab.augment.matrix import Matrix, affine_map
-from jaxlab.augment.operation import Geometric
+from jaxlab.augment.operation import Geometric, registered
 from jaxlab.core import hyper
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Shift(Geometric):
     """A shift by random fractions of the sides; see :func:`shift`."""
@@ -38,6 +37,7 @@ def shift(strength: hyper.Scalar = 0.1) -> Shift:
     Raises:
       ValueError: a strength outside its range.
 
+    >>> import jax
     >>> rows, columns = shift(0.1).matrix(jax.random.key(0), 10, 20)[:, 2]
     >>> bool(abs(rows) <= 1), bool(abs(columns) <= 2)
     (True, True)

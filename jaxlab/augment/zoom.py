@@ -3,15 +3,14 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 from jaxtyping import Array, Float
 
 from jaxlab.augment.matrix import Matrix, about_centre, affine_map
-from jaxlab.augment.operation import Geometric
+from jaxlab.augment.operation import Geometric, registered
 from jaxlab.core import hyper
 
 
-@jax.tree_util.register_dataclass
+@registered
 @dataclasses.dataclass(frozen=True)
 class Zoom(Geometric):
     """A zoom by random factors; see :func:`zoom`."""
@@ -41,6 +40,7 @@ def zoom(strength: hyper.Scalar = 0.1) -> Zoom:
     Raises:
       ValueError: a strength outside its range.
 
+    >>> import jax
     >>> factors = zoom(0.1).matrix(jax.random.key(0), 28, 28)[:, :2].diagonal()
     >>> bool((abs(factors - 1) <= 0.1).all())
     True

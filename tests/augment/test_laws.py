@@ -83,6 +83,9 @@ def test_it_is_data_with_a_strength(name):
     assert made == augment.get(name).factory(np.float64(0.25))
     assert hash(made) == hash(augment.get(name).factory(jnp.float32(0.25)))
     assert made != augment.get(name).factory()
+    # Programs are found by structure: not even a hash that two have in common may confuse them.
+    others = [augment.get(other).factory() for other in augment.names() if other != name]
+    assert form not in [jax.tree.structure(other) for other in others]
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.strength = 0
 

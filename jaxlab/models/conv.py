@@ -139,7 +139,9 @@ def _shifts_jvp(stride: int, padding: str, primals: tuple[Array, Array], tangent
     if not isinstance(x_tangent, SymbolicZero):
         tangent += _shifts(x_tangent, kernel, stride, padding)
     if not isinstance(kernel_tangent, SymbolicZero):
-        tangent += _one_by_one(x, kernel_tangent, stride, padding)
+        # Linear already; but JAX 0.7 transposes no loop but those that it has linearized itself.
+        loop = functools.partial(_one_by_one, x, stride=stride, padding=padding)
+        tangent += jax.jvp(loop, (kernel,), (kernel_tangent,))[1]
     return y, tangent
 
 

@@ -103,8 +103,8 @@ class EfficientNetLite(nnx.Module):
 
     A stem, 16 blocks in seven stages (more in the larger variants), a head of 1280 channels, their mean over the
     image, and a dense layer. Images may have any size: padding is TensorFlow's ``SAME``, for the size that comes in.
-    (The PyTorch package whose weights :func:`~jaxlab.transfer.efficientnet_lite0_weights` reads pads for a size that is
-    fixed when the model is made. At that size, and at others that leave the same rest, the two are the same.)
+    (The PyTorch package whose weights :func:`~jaxlab.transfer.efficientnet_lite0_weights` reads pads for the size that
+    it is made for, 224 if not told; both are the same at that size and, with 224, at all multiples of 32.)
 
     Args:
       variant: ``"lite0"`` to ``"lite4"``: 4.7, 5.4, 6.1, 8.2 and 13.0 million parameters.

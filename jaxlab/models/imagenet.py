@@ -55,17 +55,17 @@ def imagenet_view(image: Num[np.ndarray, "height width channels"], size: int = 2
     if image.ndim != 3 or not side:
         raise ValueError(f"image has shape {image.shape}: accepted is (height, width, channels), both at least 2")
     top, left = ((length - side + 1) // 2 for length in image.shape[:2])
-    square = image[top : top + side, left : left + side].astype(np.float32)
+    square = image[top : top + side, left : left + side].astype(np.float64)
     weights = _bicubic(side, size)
-    return np.einsum("ia,abc,jb->ijc", weights, square, weights, optimize=True)
+    return np.einsum("ia,abc,jb->ijc", weights, square, weights, optimize=True).astype(np.float32)
 
 
 def _bicubic(length: int, size: int) -> np.ndarray:
     """What each of ``size`` pixels takes of each of ``length``."""
     place = np.arange(size, dtype=np.float32) * (np.float32(length) / np.float32(size))
     first = np.floor(place)
-    ahead = np.rint((place - first) * _STEPS) / _STEPS
-    weights = np.zeros((size, length), np.float32)
+    ahead = np.rint((place - first) * _STEPS).astype(np.float64) / _STEPS
+    weights = np.zeros((size, length))
     for step in (-1, 0, 1, 2):
         x = np.abs(ahead - step)
         near, far = 1.25 * x**3 - 2.25 * x**2 + 1, -0.75 * x**3 + 3.75 * x**2 - 6 * x + 3

@@ -80,7 +80,7 @@ def read_torch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
                     "was imported or run: ask for the state dict alone, or for a safetensors file"
                 ) from None
             except _DAMAGED as error:
-                said = str(error) or "cut off"
+                said = "cut off or changed" if isinstance(error, EOFError | OSError | struct.error) else error
                 raise ValueError(f"{file}: {said}. Accepted is a whole file that torch.save wrote") from None
 
 

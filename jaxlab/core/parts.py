@@ -92,20 +92,39 @@ def overlaid(name: str, whole: PyTree, part: PyTree) -> PyTree:
     >>> overlaid("start", {"base": jnp.zeros(1), "head": jnp.zeros(1)}, {"base": jnp.ones(1)})["base"].tolist()
     [1.0]
     """
-    found, own = _named(part), _named(whole)
-    for key, leaf in found.items():
+    found = _named(fitted(name, part, whole))
+
+    def one(path: Any, leaf: Any) -> Any:
+        new = found.get(tree.path_name(path))
+        return leaf if new is None or isinstance(leaf, jax.ShapeDtypeStruct) else jnp.asarray(new)
+
+    return jax.tree_util.tree_map_with_path(one, whole)
+
+
+def fitted(name: str, part: PyTree, whole: PyTree) -> PyTree:
+    """A part with its leaves in the dtypes that they have in the whole.
+
+    Args:
+      name, part, whole: as for :func:`overlaid`.
+
+    Raises:
+      ValueError: a leaf that the whole has not, or that has another shape there.
+
+    >>> fitted("frozen", {"base": jnp.ones(1, jnp.float16)}, {"base": jnp.zeros(1), "head": jnp.zeros(1)})
+    {'base': Array([1.], dtype=float32)}
+    """
+    own = _named(whole)
+
+    def one(path: Any, leaf: Any) -> Any:
+        key = tree.path_name(path)
         if key not in own:
             raise ValueError(f"{name} has a leaf {key!r}: accepted are names of parameters, {_few(whole)}")
         if jnp.shape(leaf) != jnp.shape(own[key]):
             raise ValueError(f"{name}: {key!r} has shape {jnp.shape(leaf)}: accepted is {jnp.shape(own[key])}")
+        same = getattr(leaf, "dtype", None) == own[key].dtype
+        return leaf if same else jnp.asarray(leaf, own[key].dtype)
 
-    def one(path: Any, leaf: Any) -> Any:
-        new = found.get(tree.path_name(path))
-        if new is None or isinstance(leaf, jax.ShapeDtypeStruct):
-            return leaf
-        return jnp.asarray(new, leaf.dtype)
-
-    return jax.tree_util.tree_map_with_path(one, whole)
+    return jax.tree_util.tree_map_with_path(one, part)
 
 
 def rules(part: PyTree) -> tuple[tuple[str, bool], ...]:

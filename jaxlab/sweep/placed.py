@@ -2,10 +2,11 @@
 
 import weakref
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxlab.core import hyper
+from jaxlab.core import hyper, parts
 from jaxlab.sweep import memory
 from jaxlab.sweep.program import SHARED, Shared, put
 from jaxlab.tasks import Task
@@ -24,8 +25,18 @@ def placed(task: Task, mesh: Mesh) -> Shared:
 
 
 def shared_of(task: Task) -> Shared:
-    """What all members of the task's populations share, wherever it lies."""
-    return Shared(task.data, task.frozen)
+    """What all members of the task's populations share, wherever it lies; frozen parameters in the dtypes of ``init``.
+
+    Raises:
+      ValueError: frozen parameters that ``init`` does not make, that have other shapes, or that are all there are.
+    """
+    if task.frozen is None:
+        return Shared(task.data, None)
+    params = jax.eval_shape(task.init, jax.random.key(0))
+    frozen = parts.fitted("frozen", task.frozen, params)
+    if not jax.tree.leaves(parts.without(params, frozen)):
+        raise ValueError(f"task {task.name!r}: frozen has every parameter: accepted is what leaves one to train")
+    return Shared(task.data, frozen)
 
 
 def bytes_there(task: Task, mesh: Mesh) -> int:

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from jaxlab.core import hyper, parts
 from jaxlab.optimizers import Recipe
+from jaxlab.sweep.placed import shared_of
 from jaxlab.tasks import as_task
 from jaxlab.train import data as examples_of
 from jaxlab.train.run import run_keys, scan_steps, training_batch
@@ -100,11 +101,11 @@ def range_test(
     numbers = rising.hyperparams({**(hyperparams or {}), **growth})
     training, _ = examples_of.split_sizes(examples_of.count(task.data), task.validation_fraction)
 
-    clock = Stopwatch()
+    clock, shared = Stopwatch(), shared_of(task)
     # The initial parameters are a program of their own, one for all optimizers.
     started = clock.run(_start(task.init), keys, task.start)
     program = _program(task.loss, rising.build, training, batch_size, steps)
-    losses = np.asarray(clock.run(program, *started, hyper.canonical(numbers), task.frozen, task.data), np.float64)
+    losses = np.asarray(clock.run(program, *started, hyper.canonical(numbers), shared.frozen, shared.data), np.float64)
 
     rates = low * (high / low) ** (np.arange(steps) / (steps - 1))
     smoothed, landmarks = zip(*(read(rates, one) for one in losses), strict=True)

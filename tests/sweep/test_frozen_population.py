@@ -104,8 +104,16 @@ def test_costs_and_the_range_test_know_what_is_trained():
     ],
 )
 def test_a_base_that_does_not_fit_is_refused(change, message):
+    task = dataclasses.replace(PLAIN, **change)
     with pytest.raises(ValueError, match=message):
-        check(dataclasses.replace(PLAIN, **change), jax.random.key(0))
+        check(task, jax.random.key(0))
+    with pytest.raises(ValueError, match=message.rpartition("'plain': ")[2]):
+        run_population(task, BUILD, {"learning_rate": 0.1}, seed_keys([0]), steps=1)
+
+
+def test_a_base_of_another_dtype_is_cast_as_in_a_run_alone():
+    half = dataclasses.replace(PLAIN, frozen=jax.tree.map(lambda leaf: leaf.astype(np.float16), BASE))
+    assert placed(half, member_mesh(1)).frozen["base"]["kernel"].dtype == jnp.float32
 
 
 def test_a_frozen_task_is_fit_to_be_trained():

@@ -42,9 +42,9 @@ class Config:
     """By name; scratch is always one. There are also "layer-wise rates" and "L2-SP"."""
     steps: int = 200
     """Of every run."""
-    selection_seeds: int = 3
+    selection_seeds: int = 5
     """Seeds that each rate is tried with."""
-    seeds: int = 16
+    seeds: int = 25
     """Seeds that the chosen rates are reported on."""
     validation: int = 200
     """Labels for each class that rates are chosen by, the same for all methods."""

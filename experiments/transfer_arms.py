@@ -105,7 +105,7 @@ METHODS: dict[str, Method] = {
     "linear probe": Method(
         "a linear head on features that the base computed once; the base is gone",
         _probe,
-        rates=(0.001, 0.003, 0.01, 0.03, 0.1),
+        rates=(0.003, 0.01, 0.03, 0.1, 0.3),
     ),
     "frozen base": Method("a new head with a hidden layer; the base runs forward and never changes", _frozen),
     "gradual unfreezing": Method(

@@ -97,15 +97,15 @@ class Page:
                 cost = self.costs[way]
                 share = f"{100 * cost.state / scratch.state:.0f}% of the optimizer's state"
                 if cost.seconds and scratch.seconds:
-                    share += f" and {100 * ratio(cost, scratch)[0]:.0f}% of the time of a step"
-                said.append(f"{way} takes {share}")
+                    share += f" and {100 * ratio(cost, scratch)[0]:.0f}% of a step's time"
+                said.append(f"a {way} takes {share}")
         if not said:
             return []
-        text = f"Against scratch, {enumerate_words(said)}"
+        text = f"Against scratch {', '.join(said)}"
         if "frozen base" in self.costs:
             text += (
-                f"; its compiled program has {self.costs['frozen base'].backward} backward operations of the base, "
-                f"scratch's {scratch.backward}"
+                f"; the latter's compiled program has {self.costs['frozen base'].backward} backward operations of the "
+                f"base, scratch's {scratch.backward}"
             )
         return [text + "."]
 
@@ -186,14 +186,11 @@ class Page:
 
     def _gains(self) -> Section:
         rows: list[list[Cell]] = []
-        for way in self.ways:
-            cells = [self.gain(budget, way) for budget in self.found]
-            shown = [
-                f"{self.measure.bare(one.difference, sign=True)} ({self.measure.bare(one.interval[0], sign=True)} to "
-                f"{self.measure.bare(one.interval[1], sign=True)}), {one.verdict}"
-                for one in cells
-            ]
-            rows.append([way, *shown])
+        for budget in self.found:
+            for way in self.ways:
+                one = self.gain(budget, way)
+                ends = " to ".join(self.measure.bare(end, sign=True) for end in one.interval)
+                rows.append([way, f"{budget}", self.measure.bare(one.difference, sign=True), ends, one.verdict])
         text = [
             (
                 "A difference is the mean over seeds of a method's accuracy less that of scratch with the same "
@@ -207,8 +204,8 @@ class Page:
             ),
         ]
         table: Table = {
-            "title": "Points above scratch, interval and verdict, by labels for each class",
-            "columns": ["Method", *map(str, self.found)],
+            "title": "Against scratch",
+            "columns": ["Method", LABELS, "Points above scratch", "95% interval", "Verdict"],
             "rows": rows,
         }
         lines: list[Series] = []

@@ -124,7 +124,8 @@ class Layout:
         """Where parameters lie between two steps, or what belongs to them.
 
         Args:
-          params: arrays, concrete or abstract; their names and shapes count.
+          params: arrays, concrete or abstract; their names and shapes count. In a part of them None has the place of
+            what is elsewhere, and the layout may speak of that, too.
           stage: 3 for parameters, 2 for gradients while they are summed, 1 for optimizer state, updates and averages
             of the parameters: shared if the layout's ``zero`` is at least that. 4: what a model computes with.
 
@@ -135,9 +136,10 @@ class Layout:
         leaves, treedef = jax.tree.flatten(params)
         names = tree.names(params)
         shapes = {name: np.shape(leaf) for name, leaf in zip(names, leaves, strict=True)}
-        if self.scanned is not None and names and not any(map(self._is_scanned, names)):
+        every = dict.fromkeys(tree.names(params, is_leaf=tree.is_none)) | shapes
+        if self.scanned is not None and names and not any(map(self._is_scanned, every)):
             raise ValueError(f"scanned = {self.scanned!r} matches no parameter: accepted is one that does, or None")
-        specs = specs_of(shapes, self.rules, self.axes)
+        specs = specs_of(every, self.rules, self.axes)
         among, kept = _shared_axes(self.mesh, stage) if self.zero >= stage else ((), ())
         cut = [self._cut(name, shapes[name], specs[name], among, kept) for name in names]
         return treedef.unflatten([NamedSharding(self.mesh, spec) for spec in cut])

@@ -17,14 +17,17 @@ Rules = Sequence[tuple[str, Sequence[Entry]]]
 ACCEPTED = "(regular expression, mesh axes) rules such as ('kernel$', (None, 'tensor'))"
 
 
-def specs_of(shapes: Mapping[str, tuple[int, ...]], rules: Rules, axes: Mapping[str, int]) -> dict[str, PartitionSpec]:
+def specs_of(
+    shapes: Mapping[str, tuple[int, ...] | None], rules: Rules, axes: Mapping[str, int]
+) -> dict[str, PartitionSpec]:
     """Where each leaf lies.
 
     A leaf that no rule names is whole on every device. An axis that jaxlab knows and the mesh has not counts as one
     of size 1, so that the same rules serve every mesh.
 
     Args:
-      shapes: of the leaves, by name.
+      shapes: of the leaves, by name. None for a leaf that is elsewhere, such as among the frozen ones: rules may be
+        for it, and it lies nowhere.
       rules: see :data:`Rules`. Fewer mesh axes than the leaf has axes: the last are whole.
       axes: the mesh's, with their sizes.
 
@@ -54,8 +57,9 @@ def specs_of(shapes: Mapping[str, tuple[int, ...]], rules: Rules, axes: Mapping[
                 "left to the second; accepted are rules from the special to the general"
             )
         for name in open_names:
-            found[name] = _fitting(name, shapes[name], pattern, entries, axes)
-    return {name: found.get(name, PartitionSpec()) for name in shapes}
+            shape = shapes[name]
+            found[name] = PartitionSpec(*entries) if shape is None else _fitting(name, shape, pattern, entries, axes)
+    return {name: found.get(name, PartitionSpec()) for name, shape in shapes.items() if shape is not None}
 
 
 def devices_of(entry: Entry, axes: Mapping[str, int]) -> int:
@@ -91,7 +95,7 @@ def _entries(pattern: str, entries: Any, axes: Mapping[str, int]) -> tuple[Entry
     return tuple(kept)
 
 
-def _some(shapes: Mapping[str, tuple[int, ...]], shown: int = 20) -> str:
+def _some(shapes: Mapping[str, tuple[int, ...] | None], shown: int = 20) -> str:
     """Names with shapes; a deep model has hundreds."""
     told = [f"{name} {shape}" for name, shape in list(shapes.items())[:shown]]
     return ", ".join(told) + (f" and {len(shapes) - shown} more" if len(shapes) > shown else "")

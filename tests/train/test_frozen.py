@@ -20,6 +20,7 @@ from jaxlab.train import (
     whole_params,
 )
 from jaxlab.train.checkpoint import Checkpoints
+from jaxlab.train.run import run_keys
 
 X = np.random.RandomState(0).randn(16, 6, 6, 2).astype(np.float32)
 Y = np.random.RandomState(1).randn(16, 4).astype(np.float32)
@@ -152,6 +153,20 @@ def test_eight_devices_equal_one(zero):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), whole_params(state), whole_params(one)
     )
+
+
+@pytest.mark.parametrize("frozen", ["^base/", "^head"])
+def test_a_layout_may_speak_of_what_is_frozen_and_of_what_is_trained(frozen):
+    rules = [("^base/", (None, None, None, "tensor")), ("^head", ("tensor", None))]
+    layout = Layout("fsdp=4,tensor=2", rules, zero=3, min_size=0, scanned="^base/second")
+    state = init_run(init, adamw, 0.01, key=jax.random.key(3), frozen=frozen, layout=layout)
+    whole = whole_params(state)
+    everything = init_run(init, adamw, 0.01, key=jax.random.key(3), layout=layout).params
+    assert jax.tree.map(lambda leaf: leaf.sharding, whole) == jax.tree.map(lambda leaf: leaf.sharding, everything)
+    assert whole["base"]["second"].sharding.spec[3] == whole["head"].sharding.spec[0] == "tensor"
+    _, metrics = trained(state, 1, layout=layout)
+    expected, _ = loss_fn(jax.jit(init)(run_keys(jax.random.key(3))[0]), BATCH, None)
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
 
 
 def test_a_checkpoint_keeps_it(tmp_path):

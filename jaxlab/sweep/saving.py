@@ -48,11 +48,11 @@ class Saving:
         if self.step:
             self.note = self._checkpoints.note()
             there = self.note["identity"]
-            for name, here in self._identity.items():
-                if there.get(name) != here:
+            for name in self._identity | there:  # What one of the two has not at all is another thing, too.
+                if there.get(name) != self._identity.get(name):
                     raise hyper.RunError(
                         f"checkpoint = {str(folder)!r} holds another population, of {name} = {there.get(name)!r}: "
-                        f"accepted is {here!r}, or an empty folder"
+                        f"accepted is {self._identity.get(name)!r}, or an empty folder"
                     )
 
     def restore(self, like: PyTree[np.ndarray]) -> PyTree[np.ndarray]:

@@ -103,6 +103,17 @@ def test_groups_go_on_as_well(whole, tmp_path):
     assert_same_bits(found, trained(memory=limit))
 
 
+@pytest.mark.parametrize("part", ["start", "frozen"])
+def test_with_a_warm_start_or_a_frozen_base_it_goes_on_as_well(tmp_path, part):
+    base = {"dense_0": {"kernel": np.full((1, 1), 0.5, np.float32)}}
+    task = replace(tasks.get("line"), **{part: base})
+    with pytest.raises(KeyboardInterrupt):
+        trained(task, checkpoint=tmp_path, progress=killed_at(20, KeyboardInterrupt()))
+    with pytest.raises(ValueError, match=f"of {part} = '.*': accepted is None"):
+        trained(checkpoint=tmp_path)
+    assert_same_bits(trained(task, checkpoint=tmp_path), trained(task))
+
+
 @pytest.fixture(scope="module")
 def interrupted(whole, tmp_path_factory):
     folder = tmp_path_factory.mktemp("way")

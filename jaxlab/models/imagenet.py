@@ -29,9 +29,10 @@ def standardised(images: Num[Array, "..."]) -> Float[Array, "..."]:
 def imagenet_view(image: Num[np.ndarray, "height width channels"], size: int = 224) -> np.ndarray:
     """The middle of a photograph as EfficientNet was evaluated on it: a square, resized to ``size`` x ``size``.
 
-    The square's side is 7/8 of the shorter side, and the resizing is TensorFlow 1's bicubic, to the number: the cubic
-    kernel with a = -0.75 in steps of 1/1024, four pixels along each axis whatever the scale, output pixel i at input
-    pixel i times the scale, and the edge repeated. It is done on the host, for photographs differ in size.
+    The square's side is 7/8 of the shorter side (the original's too at 224; at other sizes it cuts off as many pixels
+    of the result, 32). The resizing is TensorFlow 1's bicubic, to the number: the cubic kernel with a = -0.75 in steps
+    of 1/1024, four pixels along each axis whatever the scale, output pixel i at input pixel i times the scale, and the
+    edge repeated. It is done on the host, for photographs differ in size.
 
     Args:
       image: of any size, on any scale.

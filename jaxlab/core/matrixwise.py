@@ -7,7 +7,7 @@ State is kept as stacks, and a stack is spread over the mesh, so that each devic
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -129,12 +129,12 @@ def matrixwise(
         count = state.count + 1
         t = count.astype(hyper.arithmetic_dtype())
         clock = count if extra.get("step") is None else jnp.asarray(extra["step"], jnp.int32) + 1
-        gradients = _by_name(updates)
+        gradients = tree.named(updates)
         for name, g in gradients.items():
             require_real(name, g)
         mesh = placement.mesh_of(gradients.values())
         cut = stacks.cut(gradients, state.leaves, mesh)
-        cut_values = stacks.cut(_by_name(params), state.leaves, mesh) if needs_params else None
+        cut_values = stacks.cut(tree.named(params), state.leaves, mesh) if needs_params else None
 
         directions: stacks.Parts = {name: {} for name in gradients}
         after = {}
@@ -165,10 +165,6 @@ def matrixwise(
         return jax.tree_util.tree_map_with_path(result, updates), MatrixwiseState(count, state.leaves, after)
 
     return optax.GradientTransformationExtraArgs(init, step)
-
-
-def _by_name(values: PyTree) -> Mapping[str, Array]:
-    return dict(zip(tree.names(values), jax.tree.leaves(values), strict=True))
 
 
 def _stacked(slot: storage.Slot, number: int) -> storage.Slot:

@@ -62,7 +62,7 @@ def merged(part: PyTree, rest: PyTree) -> PyTree:
     >>> merged({"base": None, "head": 2.0}, {"base": 1.0})
     {'base': 1.0, 'head': 2.0}
     """
-    found = _named(rest)
+    found = tree.named(rest)
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: found.get(tree.path_name(path)) if leaf is None else leaf, part, is_leaf=tree.is_none
     )
@@ -74,7 +74,7 @@ def without(whole: PyTree, part: PyTree) -> PyTree:
     >>> without({"base": 1.0, "head": 2.0}, {"base": 3.0})
     {'base': None, 'head': 2.0}
     """
-    names = _named(part)
+    names = tree.named(part)
     return jax.tree_util.tree_map_with_path(lambda path, leaf: None if tree.path_name(path) in names else leaf, whole)
 
 
@@ -92,7 +92,7 @@ def overlaid(name: str, whole: PyTree, part: PyTree) -> PyTree:
     >>> overlaid("start", {"base": jnp.zeros(1), "head": jnp.zeros(1)}, {"base": jnp.ones(1)})["base"].tolist()
     [1.0]
     """
-    found = _named(fitted(name, part, whole))
+    found = tree.named(fitted(name, part, whole))
 
     def one(path: Any, leaf: Any) -> Any:
         new = found.get(tree.path_name(path))
@@ -113,7 +113,7 @@ def fitted(name: str, part: PyTree, whole: PyTree) -> PyTree:
     >>> fitted("frozen", {"base": jnp.ones(1, jnp.float16)}, {"base": jnp.zeros(1), "head": jnp.zeros(1)})
     {'base': Array([1.], dtype=float32)}
     """
-    own = _named(whole)
+    own = tree.named(whole)
 
     def one(path: Any, leaf: Any) -> Any:
         key = tree.path_name(path)
@@ -133,11 +133,7 @@ def rules(part: PyTree) -> tuple[tuple[str, bool], ...]:
     >>> rules({"base": 1.0, "head": None})
     (('^base$', True), ('', False))
     """
-    return (*((f"^{re.escape(name)}$", True) for name in _named(part)), ("", False))
-
-
-def _named(part: PyTree) -> dict[str, Any]:
-    return dict(zip(tree.names(part), jax.tree.leaves(part), strict=True))
+    return (*((f"^{re.escape(name)}$", True) for name in tree.named(part)), ("", False))
 
 
 def _few(whole: PyTree) -> str:

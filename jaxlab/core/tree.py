@@ -41,6 +41,15 @@ def names(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> list[st
     return [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf)]
 
 
+def named(tree: PyTree) -> dict[str, Any]:
+    """The leaves of a tree by name; of several of one name the last.
+
+    >>> named({"dense": {"kernel": 1}, "scale": 2})
+    {'dense/kernel': 1, 'scale': 2}
+    """
+    return {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
 def nested(named: Mapping[str, Any]) -> dict[str, Any]:
     """Leaves by name as nested dicts, which have the same names again.
 

@@ -178,7 +178,7 @@ def pruned(opt_state: optax.OptState, params: PyTree[Array]) -> PyTree[Array]:
     """
     nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, PruneState))
     masks = {name: mask for node in nodes if isinstance(node, PruneState) for name, mask in node.masks.items()}
-    _require_fit(masks, dict(zip(tree.names(params), jax.tree.leaves(params), strict=True)))
+    _require_fit(masks, tree.named(params))
 
     def one(path: Any, p: Array) -> Array:
         mask = masks.get(tree.path_name(path))

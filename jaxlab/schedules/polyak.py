@@ -64,7 +64,7 @@ def polyak(
 
 def _inner_product(gradient: PyTree, direction: PyTree) -> Float[Array, ""]:
     """Over the direction's leaves, found by name: of a part of a model it has that part alone."""
-    slopes = dict(zip(tree.names(gradient), jax.tree.leaves(gradient), strict=True))
+    slopes = tree.named(gradient)
     full, products = hyper.arithmetic_dtype(), []
     for name, d in zip(tree.names(direction), jax.tree.leaves(direction), strict=True):
         if name not in slopes:

@@ -102,7 +102,7 @@ def check_optimizer(task: Task, recipe: Recipe) -> None:
 
 def _examples(where: str, part: str, data: PyTree) -> int:
     """How many examples there are; every leaf must have as many."""
-    leaves = dict(zip(tree.names(data), jax.tree.leaves(data), strict=True))
+    leaves = tree.named(data)
     shapes = {name: np.shape(leaf) for name, leaf in leaves.items()}
     lengths = {shape[:1] for shape in shapes.values()}
     if len(lengths) != 1 or () in lengths:
@@ -129,7 +129,7 @@ def _check_alike(where: str, data: PyTree, test: PyTree) -> None:
 
 
 def _check_params(where: str, params: PyTree) -> None:
-    leaves = dict(zip(tree.names(params), jax.tree.leaves(params), strict=True))
+    leaves = tree.named(params)
     if not leaves:
         raise ValueError(f"{where}: init returned no parameters")
     for name, leaf in leaves.items():

@@ -128,7 +128,7 @@ def adapted(base: PyTree, adapters: PyTree, alpha: hyper.Scalar | None = None) -
     """
     if alpha is not None:
         alpha = hyper.number("alpha", alpha)
-    found = dict(zip(tree.names(adapters), jax.tree.leaves(adapters), strict=True))
+    found = tree.named(adapters)
     full = hyper.arithmetic_dtype()
 
     def one(path: Any, w: Any) -> Any:

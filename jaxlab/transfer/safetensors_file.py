@@ -39,7 +39,7 @@ def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
     if OWN not in contents.metadata:
         return contents.arrays
     params = dequantize(load_weights(path)[0])
-    return dict(zip(tree.names(params), map(np.asarray, jax.tree.leaves(params)), strict=True))
+    return tree.named(jax.tree.map(np.asarray, params))
 
 
 def write_safetensors(path: str | Path, weights: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> int:
@@ -60,7 +60,7 @@ def write_safetensors(path: str | Path, weights: Mapping[str, Any], metadata: Ma
     texts = dict(metadata or {})
     if not all(isinstance(text, str) for text in (*texts, *texts.values())):
         raise TypeError(f"metadata = {metadata!r}: accepted are texts by name")
-    arrays = dict(zip(tree.names(weights), map(np.asarray, jax.tree.leaves(weights)), strict=True))
+    arrays = tree.named(jax.tree.map(np.asarray, weights))
     content = safetensors.header_of(arrays, texts) + safetensors.data_of(arrays)
     write_atomically(path, content)
     return len(content)

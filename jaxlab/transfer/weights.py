@@ -15,7 +15,8 @@ ACCEPTED = (
     "folder of a run that has one"
 )
 
-_TRAINED, _CHECKPOINTS = r"^(params|frozen)(/|$)", "checkpoints"
+# A training state is known by its count of skipped steps: other trees may have "params", too, beside "batch_stats".
+_TRAINED, _SKIPPED, _CHECKPOINTS = r"^((params|frozen)(/|$)|skipped$)", "skipped", "checkpoints"
 
 
 def read_weights(path: str | Path, step: int | None = None) -> dict[str, np.ndarray]:
@@ -76,7 +77,7 @@ def _of_folder(path: Path, step: int | None) -> dict[str, np.ndarray]:
         if not checkpoints.steps():
             raise ValueError(f"{path} is a folder without a checkpoint: {ACCEPTED}")
         found: dict[str, Any] = checkpoints.arrays(_TRAINED, step)
-        if found:
+        if found.pop(_SKIPPED, None) is not None:
             found = {name.partition("/")[2]: array for name, array in found.items()}
         else:
             found = checkpoints.arrays("", step)

@@ -67,6 +67,12 @@ def test_another_tree_is_read_whole(tmp_path):
             checkpoints.arrays("(")
 
 
+def test_a_tree_with_params_that_is_no_training_state_is_read_whole(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(0, {"params": {"w": jnp.ones(2)}, "batch_stats": {"mean": jnp.zeros(2)}})
+    assert sorted(read_weights(tmp_path)) == ["batch_stats/mean", "params/w"]
+
+
 def test_a_damaged_checkpoint_is_named(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints" / "5").rglob("*"):

@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from jaxlab import train
 from jaxlab.core import hyper
+from jaxlab.train.given import Beside
 
 SECONDS = 30.0
 """Between two checkpoints, at least."""
@@ -88,6 +89,8 @@ class Saving:
 
 def name_of(build: Any) -> str:
     """What tells one ``build`` from another, as far as it can be told in words."""
+    if isinstance(build, Beside):
+        return f"{name_of(build.build)} beside {', '.join(build.loss.names)}"
     name = getattr(build, "__qualname__", type(build).__name__)
     owner = getattr(build, "__self__", None)
     return re.sub(r" at 0x\w+", "", name if owner is None else f"{name} of {owner!r}")

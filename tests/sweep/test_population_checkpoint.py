@@ -1,5 +1,6 @@
 """A population that was killed goes on with the same bits."""
 
+import types
 from dataclasses import replace
 
 import jax
@@ -12,6 +13,7 @@ from jaxlab.sweep import population as engine
 from jaxlab.sweep import run_population, saving, seed_keys
 from jaxlab.sweep.crew import Crew
 from jaxlab.sweep.devices import member_mesh
+from jaxlab.train import beside
 
 ARGUMENTS = {"steps": 40, "eval_every": 10, "test": True}
 RECIPE = Recipe("adam")
@@ -139,6 +141,13 @@ def interrupted(whole, tmp_path_factory):
 def test_another_population_is_refused(interrupted, change, message):
     with pytest.raises(ValueError, match=message):
         trained(checkpoint=interrupted, **change)
+
+
+def test_recipes_beside_hyperparameters_of_the_loss_are_told_apart():
+    loss = types.SimpleNamespace(names=("rotation", "mixup"), given=lambda hyperparams: None)
+    names = [saving.name_of(beside(Recipe(name).build, loss)) for name in ("adam", "sgd")]
+    assert [("adam" in name, "sgd" in name) for name in names] == [(True, False), (False, True)]
+    assert names[0].endswith(" beside rotation, mixup")
 
 
 def test_without_a_checkpoint_nobody_asks_for_its_identity(monkeypatch):

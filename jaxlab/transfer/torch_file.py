@@ -18,7 +18,7 @@ from jaxlab.transfer import torch_pickle
 from jaxlab.transfer.torch_pickle import Storage, Tensor
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_DEEPEST = 100
+_DEEPEST, _LONGEST = 100, 1000
 _DAMAGED = (ValueError, EOFError, OSError, struct.error, zipfile.BadZipFile, NotImplementedError)
 """What is raised about a file of another kind, or one that is not whole, here and in ``zipfile``."""
 
@@ -183,6 +183,8 @@ def _tensors(saved: _Saved) -> Iterator[tuple[str, Tensor]]:
         if len(way) > _DEEPEST:
             raise ValueError(f"containers more than {_DEEPEST} deep")
         if isinstance(value, Tensor):
+            if sum(map(len, way)) > _LONGEST:
+                raise ValueError(f"a tensor whose name has more than {_LONGEST} characters")
             if way:
                 yield ".".join(way), value
         elif isinstance(value, dict | list | tuple):

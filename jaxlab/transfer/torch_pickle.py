@@ -124,10 +124,15 @@ def _parameter(tensor: Any, *state: Any) -> Tensor:
     return tensor
 
 
+def _ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
+    """``collections.OrderedDict``: empty, or of pairs, as Python 2 wrote it."""
+    if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
+        raise NotTensorsError(f"collections.OrderedDict called with {show(pairs)}: accepted are pairs")
+    return _pairs([*itertools.chain.from_iterable(pairs)])
+
+
 _NAMES = {
-    "collections OrderedDict": _Name(
-        "collections.OrderedDict", lambda pairs=(): _pairs([*itertools.chain.from_iterable(pairs)])
-    ),
+    "collections OrderedDict": _Name("collections.OrderedDict", _ordered_dict),
     "torch Size": _Name("torch.Size", tuple),
     "torch._utils _rebuild_tensor": _Name("torch._utils._rebuild_tensor", _tensor),
     "torch._utils _rebuild_tensor_v2": _Name("torch._utils._rebuild_tensor_v2", _tensor),
@@ -204,9 +209,15 @@ def read(file: IO[bytes]) -> Pickled:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     storages: dict[str, Storage] = {}
+    given = 0
     try:
-        for opcode, argument, _ in pickletools.genops(file):
+        for opcode, argument, place in pickletools.genops(file):
             name = opcode.name
+            if name == "REDUCE":
+                # A call copies what it is given, which costs two bytes to name again, however much it is.
+                given += sum(len(each) for each in stack[-1] if isinstance(each, dict | list | tuple | str | bytes))
+                if given > (place or 0):
+                    raise NotTensorsError(f"calls that are given {given} things in the first {place} bytes")
             if not _pushed(name, argument, stack, memo) and not _put_together(name, stack, storages):
                 raise NotTensorsError(f"the instruction {name}, which no pickle of tensors needs")
         return Pickled(stack.pop(), storages)

@@ -217,6 +217,20 @@ def test_lists_that_unfold_without_end(tmp_path):
     refused(zipped(tuples + b")R"), tmp_path, "a call of")
 
 
+def test_what_is_named_again_and_again_is_not_copied_again_and_again(tmp_path):
+    # A list of many, many times: in a call, and as a name, two bytes would cost a copy each time.
+    many = 3000
+    begin = b"]q\x00(" + b"K\x01" * many + b"e"
+    pairs = b"]q\x00(" + b"".join(b"M" + struct.pack("<H", key) + b"N\x86" for key in range(many)) + b"e"
+    ordered, sized = b"ccollections\nOrderedDict\nq\x01", b"ctorch\nSize\nq\x01"
+    refused(zipped(begin + ordered + b"](" + b"h\x00" * many + b"e\x85R"), tmp_path, "OrderedDict called with")
+    for whole, function in ((pairs, ordered), (begin, sized), (value("a" * many) + b"q\x00", sized)):
+        calls_of_it = b"h\x00\x85R" + b"h\x01h\x00\x85R" * many
+        refused(zipped(b"](" + whole + function + calls_of_it + b"e"), tmp_path, "calls that are given")
+    named = b"}" + value("a" * many) + tensor() + b"s"
+    refused(zipped(named), tmp_path, "a tensor whose name has more than 1000 characters")
+
+
 def test_zips_that_are_none_of_pytorchs(tmp_path):
     one = b"]" + tensor() + b"a"
     refused(zipped(one, compression=zipfile.ZIP_DEFLATED), tmp_path, "is compressed or encrypted")

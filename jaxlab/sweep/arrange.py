@@ -10,8 +10,9 @@ from jaxtyping import PyTree
 from jaxlab.core import hyper
 from jaxlab.sweep import layout as layouts
 from jaxlab.sweep import memory
+from jaxlab.sweep.beginning import Beginning
 from jaxlab.sweep.layout import Layout
-from jaxlab.sweep.program import MEMBER, Beginning, Pieces, Program, Shared, compile_pieces, compile_start, put, shapes
+from jaxlab.sweep.program import MEMBER, Pieces, Program, Shared, compile_pieces, compile_start, put, shapes
 from jaxlab.train.stopwatch import Stopwatch
 
 

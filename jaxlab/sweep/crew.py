@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxlab.sweep.beginning import Beginning
 from jaxlab.sweep.program import (
     MEMBER,
     SHARED,
     STATES,
-    Beginning,
     Pieces,
     Program,
     Shared,

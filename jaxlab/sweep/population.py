@@ -14,12 +14,13 @@ from jaxlab.core import hyper
 from jaxlab.sweep import layout as layouts
 from jaxlab.sweep import memory as bytes_of
 from jaxlab.sweep.arrange import Plan, arrange, groups_by_shape, in_layout
+from jaxlab.sweep.beginning import Begin, initial, outline
 from jaxlab.sweep.crew import Crew
 from jaxlab.sweep.devices import member_mesh
 from jaxlab.sweep.fingerprint import fingerprint, given_identity
 from jaxlab.sweep.members import members_of
 from jaxlab.sweep.placed import bytes_there, placed, shared_of
-from jaxlab.sweep.program import Begin, Program, initial, outline
+from jaxlab.sweep.program import Program
 from jaxlab.sweep.record import Record
 from jaxlab.sweep.saving import Saving, name_of
 from jaxlab.tasks import as_task

@@ -20,16 +20,15 @@ from jaxtyping import Array, PyTree
 from jaxlab.core import hyper, parts
 from jaxlab.modifiers import averages, evaluation_params
 from jaxlab.sweep import memory
+from jaxlab.sweep.beginning import Beginning
 from jaxlab.train import data as examples_of
 from jaxlab.train.evaluate import BATCH, evaluate
 from jaxlab.train.given import given
-from jaxlab.train.run import run_keys, training_batch, validation_indices
+from jaxlab.train.run import training_batch, validation_indices
 from jaxlab.train.state import Build, TrainState, init_state
 from jaxlab.train.step import step_fn
 from jaxlab.train.stopwatch import Stopwatch
 
-KEYS, KEYS_BYTES = 64, 2**26
-"""Initial parameters that one call computes: so many, or fewer where they would take more bytes."""
 MEMBER, SHARED = PartitionSpec("members"), PartitionSpec()
 # One clock for all members: it has no axis and no place.
 _AXES: dict[str, Any] = dict.fromkeys(TrainState._fields, 0) | {"step": None}
@@ -89,31 +88,6 @@ class Shared(NamedTuple):
     frozen: PyTree
 
 
-class Begin(NamedTuple):
-    """How a member's parameters are made: what its key decides, and what a task gives all members alike.
-
-    Attributes:
-      init: ``key -> params``.
-      start, frozen: as a :class:`~jaxlab.tasks.Task` has them.
-    """
-
-    init: Callable[..., Any]
-    start: PyTree
-    frozen: PyTree
-
-
-class Beginning(NamedTuple):
-    """All that members start from; leaves with a leading axis of members, on the host (keys are typed)."""
-
-    params: PyTree
-    hyperparams: PyTree
-    keys: Any
-
-    def of(self, members: np.ndarray) -> "Beginning":
-        """Those of some members, in this order."""
-        return jax.tree.map(lambda leaf: leaf[members], self)
-
-
 class Pieces(NamedTuple):
     """A program compiled for so many places, and the bytes of a device that it needs."""
 
@@ -157,7 +131,7 @@ def _placed(program: Program, tree: Any, spec: Any) -> Any:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
 
-class Seen(NamedTuple):
+class ToEvaluate(NamedTuple):
     """What an evaluation reads of members: averages that optimizers keep, if any, parameters, and hyperparameters."""
 
     averages: PyTree
@@ -165,70 +139,14 @@ class Seen(NamedTuple):
     hyperparams: PyTree
 
 
-def to_evaluate(states: TrainState) -> Seen:
+def to_evaluate(states: TrainState) -> ToEvaluate:
     """What an evaluation reads of these."""
-    return Seen(averages(states.opt_state), states.params, states.hyperparams)
+    return ToEvaluate(averages(states.opt_state), states.params, states.hyperparams)
 
 
 def put(mesh: Mesh, tree: PyTree, specs: Any) -> PyTree[Array]:
     """The arrays on the devices: ``MEMBER`` spreads the leading axis, ``SHARED`` gives every device all."""
     return jax.device_put(tree, jax.tree.map(functools.partial(NamedSharding, mesh), specs))
-
-
-def outline(begin: Begin, hyperparams: PyTree, keys: Array) -> Beginning:
-    """The shapes of what :func:`initial` returns; nothing is compiled."""
-    one = jax.ShapeDtypeStruct((), keys.dtype)
-    params, _ = jax.eval_shape(_start_of_one(begin.init), one, begin.start, begin.frozen)
-    params, key = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*keys.shape, *leaf.shape), leaf.dtype), (params, one))
-    return Beginning(params, hyperparams, key)
-
-
-def initial(begin: Begin, hyperparams: PyTree, keys: Array, clock: Stopwatch) -> Beginning:
-    """What all members start from: parameters that are trained and run key, by their keys.
-
-    One distinct key after the other: compiled once, whatever the population's size.
-    """
-    kind = jax.random.key_impl(keys)
-    words, which = np.unique(jax.random.key_data(keys), axis=0, return_inverse=True)
-    given = begin.start, begin.frozen
-    one = jax.eval_shape(_start_of_one(begin.init), jax.ShapeDtypeStruct((), keys.dtype), *given)
-    at_once = max(1, min(KEYS, KEYS_BYTES // max(1, memory.of_arrays(one))))
-    start, found = _start_of_some(begin.init, at_once), []
-    for first in range(0, len(words), at_once):
-        some = words[first : first + at_once]
-        chunk = jnp.asarray(np.resize(some, (at_once, *words.shape[1:])))
-        found.append(clock.run(start, jax.random.wrap_key_data(chunk, impl=kind), np.int32(len(some)), *given))
-    params, run_keys = jax.tree.map(lambda *leaves: np.concatenate(leaves)[which.reshape(-1)], *found)
-    return Beginning(params, hyperparams, jax.random.wrap_key_data(jnp.asarray(run_keys), impl=kind))
-
-
-@functools.lru_cache(maxsize=64)
-def _start_of_one(init: Callable[..., Any]) -> Any:
-    def begin(key: Array, start: PyTree, frozen: PyTree) -> tuple[PyTree, Array]:
-        params_key, run_key = run_keys(key)
-        # What has the place of a leaf that init makes is an argument: as a constant it would lie in the program.
-        params = parts.overlaid("start", init(params_key), start)
-        trained = params if frozen is None else parts.without(params, frozen)
-        return trained, jax.random.key_data(run_key)
-
-    return jax.jit(begin)
-
-
-@functools.lru_cache(maxsize=64)
-def _start_of_some(init: Callable[..., Any], size: int) -> Any:
-    """``(keys [size], count, start, frozen) -> `` what the first ``count`` of them start from, and zeros."""
-    one = _start_of_one(init)
-
-    def begin(keys: Array, count: Array, *given: PyTree) -> tuple[PyTree, Array]:
-        def write(index: Array, found: tuple[PyTree, Array]) -> tuple[PyTree, Array]:
-            return jax.tree.map(lambda every, new: every.at[index].set(new), found, one(keys[index], *given))
-
-        shapes = jax.eval_shape(one, keys[0], *given)
-        return jax.lax.fori_loop(
-            0, count, write, jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), shapes)
-        )
-
-    return jax.jit(begin)
 
 
 @functools.lru_cache(maxsize=64)
@@ -265,8 +183,8 @@ def _advance(program: Program) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _validate(loss: Callable[..., Any], mesh: Mesh, width: int | None, training: int) -> Any:
-    def validate(seen: Seen, keys: Array, shared: Shared) -> dict[str, Array]:
-        def member(one: tuple[Seen, Array]) -> dict[str, Array]:
+    def validate(seen: ToEvaluate, keys: Array, shared: Shared) -> dict[str, Array]:
+        def member(one: tuple[ToEvaluate, Array]) -> dict[str, Array]:
             chosen = validation_indices(one[1], pool=examples_of.count(shared.data), training=training)
             return _evaluate(loss, one[0], shared, chosen)
 
@@ -277,7 +195,7 @@ def _validate(loss: Callable[..., Any], mesh: Mesh, width: int | None, training:
 
 @functools.lru_cache(maxsize=64)
 def _score(loss: Callable[..., Any], mesh: Mesh, width: int | None, validation: int) -> Any:
-    def score(seen: Seen, shared: Shared) -> dict[str, Array]:
+    def score(seen: ToEvaluate, shared: Shared) -> dict[str, Array]:
         # No more examples at a time than validation took: so many are known to fit the memory.
         members = jax.tree.leaves(seen)[0].shape[0]
         examples = min(BATCH, validation) * (width or members)
@@ -288,7 +206,9 @@ def _score(loss: Callable[..., Any], mesh: Mesh, width: int | None, validation: 
     return jax.jit(_spread(mesh, score, (MEMBER, SHARED), MEMBER))
 
 
-def _evaluate(loss: Callable[..., Any], seen: Seen, shared: Shared, chosen: Array | None = None) -> dict[str, Array]:
+def _evaluate(
+    loss: Callable[..., Any], seen: ToEvaluate, shared: Shared, chosen: Array | None = None
+) -> dict[str, Array]:
     """A member's metrics on some of the examples, or on all."""
     params = evaluation_params(seen.averages, seen.params)
     whole = params if shared.frozen is None else parts.merged(params, shared.frozen)

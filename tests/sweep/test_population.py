@@ -14,8 +14,8 @@ import pytest
 from jaxlab import tasks
 from jaxlab.optimizers import Recipe
 from jaxlab.precision import Policy
+from jaxlab.sweep import beginning, program, run_population, seed_keys
 from jaxlab.sweep import population as engine
-from jaxlab.sweep import program, run_population, seed_keys
 from jaxlab.sweep.devices import member_mesh
 from jaxlab.sweep.members import members_of
 from jaxlab.sweep.placed import bytes_there, placed
@@ -114,16 +114,16 @@ def test_seeds_are_shared_between_arms_and_splits_do_not_leak(line):
 
 def test_parameters_begin_with_the_same_bits_however_many_keys(monkeypatch):
     """Ten keys, one of them twice, four at a time; then three more keys in the same executable."""
-    monkeypatch.setattr(program, "KEYS", 4)
+    monkeypatch.setattr(beginning, "KEYS", 4)
     init = lambda key: {"w": jax.random.normal(key, (3, 2)), "b": jnp.zeros(2)}  # noqa: E731
     clock, keys = Stopwatch(), seed_keys([5, *range(9)])
-    found = program.initial(program.Begin(init, None, None), {}, keys, clock)
+    found = beginning.initial(beginning.Begin(init, None, None), {}, keys, clock)
     for member, key in enumerate(keys):
         params, run_key = run_keys(key)
         np.testing.assert_array_equal(found.params["w"][member], init(params)["w"])
         np.testing.assert_array_equal(*map(jax.random.key_data, (found.keys[member], run_key)))
     assert clock.compilations == 1
-    program.initial(program.Begin(init, None, None), {}, keys[:3], clock)
+    beginning.initial(beginning.Begin(init, None, None), {}, keys[:3], clock)
     assert clock.compilations == 1
 
 
@@ -263,10 +263,10 @@ def test_a_condition_on_the_clock_stays_a_branch(line, width):
         training=100,
         options=(),
     )
-    beginning = program.outline(
-        program.Begin(line.init, None, None), {"learning_rate": np.ones(4, np.float32)}, seed_keys([0] * 4)
+    shapes = beginning.outline(
+        beginning.Begin(line.init, None, None), {"learning_rate": np.ones(4, np.float32)}, seed_keys([0] * 4)
     )
-    _, states = program.shapes(pieces, 4, beginning)
+    _, states = program.shapes(pieces, 4, shapes)
     assert BRANCH in pieces.advance().lower(states, program.Shared(line.data, None), np.int32(1)).compile().as_text()
 
 

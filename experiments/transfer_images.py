@@ -69,7 +69,7 @@ class Config:
     budgets: tuple[int, ...] | None = None
     methods: tuple[str, ...] | None = None
     steps: int = 200
-    selection_seeds: int = 3
+    selection_seeds: int = 5
     seeds: int = 16
     seed: int = 0
     out: Path | None = None

@@ -56,6 +56,21 @@ def split(flags: list[bool], whole: PyTree) -> tuple[PyTree, PyTree]:
     return jax.tree.unflatten(form, ours), jax.tree.unflatten(form, theirs)
 
 
+def apart(name: str, which: Which, whole: PyTree) -> tuple[PyTree, PyTree]:
+    """The leaves that ``which`` says, and the others: two parts, of which neither is empty.
+
+    Raises:
+      TypeError, ValueError: as :func:`chosen`; a choice of all leaves.
+
+    >>> apart("frozen", "^base", {"base": 1.0, "head": 2.0})
+    ({'base': 1.0, 'head': None}, {'base': None, 'head': 2.0})
+    """
+    flags = chosen(name, which, whole)
+    if all(flags):
+        raise ValueError(f"{name} = {which!r}: accepted is what leaves a parameter to train")
+    return split(flags, whole)
+
+
 def merged(part: PyTree, rest: PyTree) -> PyTree:
     """A part with the leaves of the rest, by name, in the places where it has none.
 

@@ -167,7 +167,7 @@ def blueprint(
         params = dtypes.cast_params(params)
         if layout is not None:
             params = layout.share(params, stage=3)
-        params, still = (params, None) if frozen is None else _apart(frozen, params)
+        still, params = (None, params) if frozen is None else parts.apart("frozen", frozen, params)
         held = params if layout is None else layout.share(params, stage=1)
         opt_state = tx.init(held)
         if loss_scales(opt_state):
@@ -204,15 +204,6 @@ def blueprint(
         )
 
     return make, places_of
-
-
-def _apart(frozen: parts.Which, params: PyTree) -> tuple[PyTree, PyTree]:
-    """The parameters that are trained, and those that are frozen."""
-    flags = parts.chosen("frozen", frozen, params)
-    if all(flags):
-        raise ValueError(f"frozen = {frozen!r}: accepted is what leaves a parameter to train")
-    still, trained = parts.split(flags, params)
-    return trained, still
 
 
 def check_key(key: Any) -> None:

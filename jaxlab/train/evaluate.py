@@ -55,7 +55,8 @@ def evaluate(
     """The mean of the loss and of every metric over the examples, each counted once.
 
     Args:
-      loss_fn: ``(params, batch, key) -> (loss, metrics)``, means over the batch; called with ``key=None``.
+      loss_fn: ``(params, batch, key) -> (loss, metrics)``, means over the batch; called with ``key=None``. One with
+        hyperparameters of its own is taken at their defaults: ``loss_fn.given(state.hyperparams)`` is it at a run's.
       params: of the model, which computes in their dtype.
       data: arrays with a leading axis of examples.
       indices: which of them; by default all.

@@ -16,6 +16,9 @@ from jaxlab.core import hyper
 RADIUS = 4
 """Of the window, at least: it holds four standard deviations of a Gaussian of 1 pixel, as scipy's does by default."""
 
+WIDEST = 128
+"""Radius of a window: each pixel of it is an instruction of its own."""
+
 
 def gaussian_blur(
     image: Real[Array, "height width channels"], sigma: hyper.Scalar, radius: int = RADIUS
@@ -31,14 +34,14 @@ def gaussian_blur(
         more ``sigma`` makes it more of a box.
 
     Raises:
-      ValueError, TypeError: no image, a ``sigma`` or a ``radius`` below 0.
+      ValueError, TypeError: no image, a ``sigma`` below 0, a ``radius`` that is none of 0 to 128.
 
     >>> dot = jnp.zeros((1, 5, 1)).at[0, 2].set(100)
     >>> jax.jit(gaussian_blur)(dot, 0.5).round().ravel().tolist()
     [0.0, 11.0, 79.0, 11.0, 0.0]
     """
     deviation = hyper.number("sigma", sigma, "[0, inf)")
-    radius = hyper.integer("radius", radius, at_least=0)
+    radius = hyper.integer("radius", radius, at_least=0, at_most=WIDEST)
     values = pixels.numbers(image)
     steps = jnp.arange(-radius, radius + 1) / jnp.maximum(deviation, 1e-6)
     weights = jnp.exp(-(steps**2) / 2)
@@ -76,9 +79,10 @@ def blur(strength: hyper.Scalar = 1.0, radius: int | None = None) -> Blur:
         least 4. Say it where the strength is searched: it is what the largest needs.
 
     Raises:
-      ValueError: a strength or a radius below 0.
+      ValueError: a strength below 0, or above 32 without a radius; a radius that is none of 0 to 128.
     """
     largest = hyper.number("strength", strength, Blur.accepted)
     if radius is None:
+        hyper.number("strength", strength, f"[0, {WIDEST // 4}]")
         radius = RADIUS if hyper.is_traced(strength) else max(RADIUS, int(4 * float(largest) + 0.5))
-    return Blur(largest, hyper.integer("radius", radius, at_least=0))
+    return Blur(largest, hyper.integer("radius", radius, at_least=0, at_most=WIDEST))

@@ -43,7 +43,10 @@ class Flow:
 
         Raises:
           ValueError: a name that is none of the flow's, a strength outside its operation's range.
+          TypeError: strengths that are no numbers by name.
         """
+        if not isinstance(strengths, Mapping):
+            raise TypeError(f"strengths = {strengths!r}: accepted are numbers by name, of {', '.join(self.strengths)}")
         for name in strengths:
             hyper.one_of("strengths", name, self.strengths)
 

@@ -27,6 +27,7 @@ DTYPES = {
 METADATA = "__metadata__"
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 _LENGTH = 8
+_MOST_AXES, _MOST_ELEMENTS = 64, 1 << 60
 
 
 class Contents(NamedTuple):
@@ -136,6 +137,9 @@ def _entry(path: str | Path, name: str, entry: Any) -> tuple[np.dtype, tuple[int
         raise ValueError(f"{path}: array {name!r} is {entry!r:.200}: accepted are dtype, shape and two data_offsets")
     if code not in DTYPES:
         raise ValueError(f"{path}: array {name!r} has the dtype {code!r}: accepted are {', '.join(DTYPES)}")
+    # Of no elements it may be that NumPy has no room for the sizes that are not 0.
+    if len(shape) > _MOST_AXES or math.prod(filter(None, shape)) >= _MOST_ELEMENTS:
+        raise ValueError(f"{path}: array {name!r} has the shape {shape!r:.200}: accepted are those that NumPy has")
     size = math.prod(shape) * DTYPES[code].itemsize
     if place[1] - place[0] != size:
         raise ValueError(

@@ -121,6 +121,7 @@ def open_images(
     Raises:
       OSError: the folder is missing, or a file cannot be read or written.
       ValueError: the folder has no classes, a class no images, an image is damaged; names it.
+      TypeError: ``resize`` that is no size.
       ImportError: Pillow is not installed; the message says how.
 
     >>> import tempfile
@@ -137,6 +138,8 @@ def open_images(
     >>> train.counts, test.arrays()["x"].shape
     ({'blue': 1, 'red': 1}, (2, 4, 4, 3))
     """
+    if not isinstance(resize, Resize):
+        raise TypeError(f"resize = {resize!r}: accepted is a size, such as jaxlab.images.Resize(224)")
     found = image_folder(folder, skip_unreadable=skip_unreadable)
     made = decoded(found, resize, None if cache is None else Path(cache), skip_unreadable=skip_unreadable)
     kept = np.setdiff1d(np.arange(len(found.paths)), list(made.unreadable))

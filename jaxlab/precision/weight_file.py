@@ -27,6 +27,8 @@ SCHEMA = "jaxlab.weights/1"
 OWN = "jaxlab"
 """The metadata by which such a file is known: what its arrays are parts of."""
 
+_ACCEPTED = "accepted is a whole file that save_weights wrote"
+
 
 def save_weights(path: str | Path, params: PyTree, about: Mapping[str, Any] | None = None) -> int:
     """Writes parameters, some of them perhaps quantized or mostly zero, to one file.
@@ -85,17 +87,14 @@ def load_weights(path: str | Path) -> tuple[PyTree, dict[str, Any]]:
       ValueError: a file that is cut off, changed, or of another kind.
     """
     arrays, manifest = _unpacked(Path(path))
-    named = {}
-    for name, (dtype, shape) in manifest["leaves"].items():
-        if name in arrays:
-            values = arrays[name].reshape(shape)
-        else:
-            values = _spread(arrays[f"{name}:mask"], arrays[f"{name}:nonzero"], shape)
-        scales = arrays.get(f"{name}:scales")
-        named[name] = (
-            jnp.asarray(values) if scales is None else Quantized(jnp.asarray(values), jnp.asarray(scales), dtype)
-        )
-    return tree.nested(named), manifest["about"]
+    try:
+        named = {name: _leaf(arrays, name, *form) for name, form in manifest["leaves"].items()}
+        return tree.nested(named), manifest["about"]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # The checksum is of the arrays and of what they are said to be, not of their names.
+        raise ValueError(
+            f"{path}: its arrays are not those that it says ({type(error).__name__}: {error}): {_ACCEPTED}"
+        ) from None
 
 
 def _parts(values: np.ndarray) -> dict[str, np.ndarray]:
@@ -107,24 +106,35 @@ def _parts(values: np.ndarray) -> dict[str, np.ndarray]:
     return {"": values} if flat.nbytes <= mask.nbytes + nonzero.nbytes else {":mask": mask, ":nonzero": nonzero}
 
 
+def _leaf(arrays: Mapping[str, np.ndarray], name: str, dtype: str, shape: list[int]) -> Any:
+    if name in arrays:
+        values = arrays[name].reshape(shape)
+    else:
+        values = _spread(arrays[f"{name}:mask"], arrays[f"{name}:nonzero"], shape)
+    scales = arrays.get(f"{name}:scales")
+    return jnp.asarray(values) if scales is None else Quantized(jnp.asarray(values), jnp.asarray(scales), dtype)
+
+
 def _spread(mask: np.ndarray, nonzero: np.ndarray, shape: list[int]) -> np.ndarray:
+    if not 0 <= 8 * mask.size - math.prod(shape) < 8:
+        raise ValueError(f"{mask.size} bytes for the bits of shape {shape}")
     flat = np.zeros(math.prod(shape), nonzero.dtype)
     flat[np.unpackbits(mask, count=flat.size).astype(bool)] = nonzero
     return flat.reshape(shape)
 
 
 def _unpacked(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    contents, accepted = safetensors.read(path), "accepted is a whole file that save_weights wrote"
+    contents = safetensors.read(path)
     try:
         text, wanted = contents.metadata[OWN], contents.metadata["sha256"]
         manifest = json.loads(text)
         schema = manifest["schema"]
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} has no header of {SCHEMA}: {accepted}") from None
+        raise ValueError(f"{path} has no header of {SCHEMA}: {_ACCEPTED}") from None
     if schema != SCHEMA:
         raise ValueError(f"{path} has the schema {schema!r}: accepted is {SCHEMA!r}")
     if _hash(text, contents.data) != wanted:
-        raise ValueError(f"{path} is not as it was written (its SHA-256 differs): {accepted}")
+        raise ValueError(f"{path} is not as it was written (its SHA-256 differs): {_ACCEPTED}")
     return contents.arrays, manifest
 
 

@@ -31,7 +31,8 @@ class Augmented:
         probabilities of them, which the loss must take.
 
     Raises:
-      ValueError, TypeError: ``classes`` that are no number of them; at the first call, ``classes`` that are missing.
+      ValueError, TypeError: a ``loss`` or ``flow`` that is none, ``classes`` that are no number of them, one name for a
+        strength and a hyperparameter of the loss; at the first call, ``classes`` that are missing.
 
     >>> from jaxlab import augment
     >>> from jaxlab.losses import cross_entropy
@@ -51,8 +52,17 @@ class Augmented:
     classes: int | None = None
 
     def __post_init__(self) -> None:
+        if not callable(self.loss):
+            raise TypeError(f"loss = {self.loss!r}: accepted is (params, batch, key) -> (loss, metrics)")
+        if not isinstance(self.flow, Flow):
+            raise TypeError(f"flow = {self.flow!r}: accepted is what jaxlab.augment.compose(...) makes")
         if self.classes is not None:
             hyper.integer("classes", self.classes, at_least=1)
+        twice = sorted(set(self.flow.strengths) & set(getattr(self.loss, "names", ())))
+        if twice:
+            raise ValueError(
+                f"the loss has hyperparameters {', '.join(twice)}, too: accepted are other names than those"
+            )
 
     def __call__(self, params: PyTree, batch: dict[str, Array], key: Key[Array, ""] | None) -> tuple[Array, Any]:
         """``(loss, metrics)``."""

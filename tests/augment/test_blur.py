@@ -49,5 +49,11 @@ def test_bad_arguments_are_named():
         augment.blur(-1)
     with pytest.raises(ValueError, match="radius = -1: accepted is a whole number of at least 0"):
         augment.blur(1.0, radius=-1)
+    # Each pixel of a window is compiled: what is far too much is refused before.
+    with pytest.raises(ValueError, match=r"strength = 1000\.0: accepted is a number in \[0, 32\]"):
+        augment.blur(1000.0)
+    with pytest.raises(ValueError, match="radius = 1000: accepted is a whole number of at least 0 and at most 128"):
+        augment.gaussian_blur(jnp.ones((4, 4, 1)), 1.0, radius=1000)
+    assert augment.blur(1000.0, radius=9).radius == 9
     with pytest.raises(ValueError, match=r"sigma = -0.5: accepted"):
         augment.gaussian_blur(jnp.zeros((2, 2, 1)), -0.5)

@@ -279,6 +279,10 @@ def test_bad_values_are_named(call, message):
     [
         (lambda: augment.compose(augment.rotation), "is no operation: accepted are those such as"),
         (lambda: augment.compose(augment.textbook()), "is no operation"),
+        (
+            lambda: augment.textbook().at(["rotation"]),
+            r"strengths = \['rotation'\]: accepted are numbers by name, of rot",
+        ),
         (lambda: augment.textbook()(None, IMAGES[0]), "key = None: accepted is one key"),
         (lambda: augment.textbook().batch(jax.random.split(KEY), IMAGES), "accepted is one key, such as"),
         (lambda: augment.textbook().batch(KEY, IMAGES > 3), "images has dtype bool"),

@@ -193,3 +193,9 @@ def test_a_cache_is_no_class(root):
     assert (
         len(open_images(root, SIZE, cache=root / ".cache")) == len(open_images(root, SIZE, cache=root / ".cache")) == 3
     )
+
+
+def test_a_size_is_asked_for(root, cache):
+    with pytest.raises(TypeError, match=r"resize = 224: accepted is a size, such as jaxlab\.images\.Resize\(224\)"):
+        open_images(root, 224, cache=cache)
+    assert not cache.exists()

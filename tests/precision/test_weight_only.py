@@ -172,6 +172,7 @@ def test_what_is_no_whole_file_is_refused(tmp_path, params):
         (data + b"0", r"bytes of arrays, its header counts"),
         (bytes(flipped), "SHA-256 differs"),
         (foreign, "schema 'jaxlab.weights/9': accepted is 'jaxlab.weights/1'"),
+        (data.replace(b":mask", b":mAsk"), "other: its arrays are not those that it says .*mask"),
     ]:
         other.write_bytes(content)
         with pytest.raises(ValueError, match=message):

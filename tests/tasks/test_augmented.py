@@ -125,3 +125,13 @@ def test_classes_are_needed_where_labels_are_mixed():
         Augmented(seen, augment.compose(augment.mixup(0.2)))(None, BATCH, KEY)
     with pytest.raises(ValueError, match="classes = 0: accepted is a whole number of at least 1"):
         Augmented(seen, augment.compose(augment.mixup(0.2)), classes=0)
+
+
+def test_what_is_no_loss_or_flow_is_refused():
+    flow = augment.compose(augment.rotation(10.0))
+    with pytest.raises(TypeError, match=r"flow = Rotation\(.*: accepted is what jaxlab\.augment\.compose"):
+        Augmented(seen, augment.rotation(10.0))
+    with pytest.raises(TypeError, match="loss = None: accepted is"):
+        Augmented(None, flow)
+    with pytest.raises(ValueError, match="the loss has hyperparameters rotation, too"):
+        Augmented(Augmented(seen, flow), flow)

@@ -15,10 +15,10 @@ clock.
 
 With --images the question is asked of your own photographs, a folder with one folder a class (python -m
 experiments.photographs writes one), and of EfficientNet-Lite0 with ImageNet's weights: what is a linear probe on its
-features worth, against one on the same network at random weights? The methods are "linear probe", its control "probe on
-random weights", "frozen base", a head with a hidden layer, and on demand all that train the network itself. The former
+features worth, against one on the same network at random weights? The methods are "linear probe", its control
+"random weights", "frozen base", a head with a hidden layer, and on demand all that train the network itself. The former
 take features that are computed once, two minutes in all; the latter need a GPU: at 224 x 224 a step of 25 photographs
-takes about two seconds on two CPU cores, so each method at each budget takes more than three hours.
+takes about two seconds on two CPU cores, so each method at each budget takes more than five hours.
 
 Writes results.json, report.html, the plots and the base. On two CPU cores it takes about eight minutes.
 """

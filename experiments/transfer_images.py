@@ -70,7 +70,7 @@ class Config:
     methods: tuple[str, ...] | None = None
     steps: int = 200
     selection_seeds: int = 5
-    seeds: int = 16
+    seeds: int = 25
     seed: int = 0
     out: Path | None = None
 
@@ -176,7 +176,7 @@ def run(plan: Plan) -> None:
     subject, found, arms = subject_of(plan.network, plan.base, plan.images, data), {}, {}
     for budget in plan.budgets:
         arms = {name: arm_of(name, subject, budget, config.steps) for name in plan.methods}
-        question = f"What is best with {budget} photographs of each class?"
+        question = f"What is best with {transfer_images_page.photographs(budget)} of each class?"
         found[budget] = study.run(question, list(arms.values()), plan.protocol, console, noun="way")
         console.print(study.table_of(found[budget]))
     last = found[plan.budgets[-1]]

@@ -23,11 +23,11 @@ from jaxlab.sweep.protocol import places_of
 
 Part = dict[str, Array]
 EVALUATIONS = 2
-PROBE, RANDOM, FROZEN = "linear probe", "probe on random weights", "frozen base"
+PROBE, RANDOM, FROZEN = "linear probe", "random weights", "frozen base"
 HIDDEN = 64
 LIGHT = {
     PROBE: ("a linear head on the base's features", (), "features"),
-    RANDOM: ("a linear head on features of the same network at random weights: the control", (), "random"),
+    RANDOM: ("the control: a linear probe on features of the same network at random weights", (), "random"),
     FROZEN: ("a head with a hidden layer on the base's features", (HIDDEN,), "features"),
 }
 """The methods that take features which were computed once: what they do, hidden layers of the head, which features."""

@@ -95,8 +95,8 @@ class Page:
         mean, control = (measure.value(self.tests(self.most, name).mean()) for name in (self.probe, self.control))
         first = (
             f"With {photographs(self.most)} of each class to learn from, a linear probe on {self.network}'s features "
-            f"({self.base.source}) names {mean} of {len(self.test)} photographs that neither has seen rightly, and on "
-            f"the same network at random weights {control}: {said(gain, measure)}."
+            f"({self.base.source}) names {mean} of {len(self.test)} unseen photographs rightly; on the same network at "
+            f"random weights it is {control}: {said(gain, measure)}."
         )
         fewer = [
             f"With {photographs(budget)} of each: {measure.value(self.tests(budget, self.probe).mean())}, "
@@ -146,12 +146,12 @@ class Page:
             ),
         ]
         rows: list[list[Cell]] = [
-            [name, about, *(self.measure.value(self.tests(budget, name).mean()) for budget in self.found)]
-            for name, about in self.about.items()
+            [name, *(self.measure.value(self.tests(budget, name).mean()) for budget in self.found)]
+            for name in self.about
         ]
         table: Table = {
             "title": "Test accuracy by photographs of each class: means over seeds",
-            "columns": ["Method", "What is trained", *map(str, self.found)],
+            "columns": ["Method", *map(str, self.found)],
             "rows": rows,
         }
         chart: Chart = {
@@ -163,7 +163,9 @@ class Page:
             "x_log": max(self.found) >= 20 * min(self.found),
             "series": [self._line(name) for name in self.about],
         }
-        return {"title": "Accuracy against photographs", "text": text, "tables": [table], "charts": [chart]}
+        ways: list[list[Cell]] = [[name, about] for name, about in self.about.items()]
+        methods: Table = {"title": "The methods", "columns": ["Method", "What is trained"], "rows": ways}
+        return {"title": "Accuracy against photographs", "text": text, "tables": [table, methods], "charts": [chart]}
 
     def _line(self, name: str) -> Series:
         factor, tests = self.measure.factor, [self.tests(budget, name) for budget in self.found]
@@ -291,8 +293,6 @@ def photographs(count: int) -> str:
 
 def said(gain: verdict.Comparison, measure: verdict.Measure) -> str:
     """A comparison in words."""
-    return (
-        f"{gain.verdict} by {measure.difference(gain.difference)} (95% interval {measure.interval(*gain.interval)})"
-        if gain.verdict in ("better", "worse")
-        else f"{gain.verdict}, {measure.difference(gain.difference)} (95% interval {measure.interval(*gain.interval)})"
-    )
+    by = " by" if gain.verdict in ("better", "worse") else ","
+    interval = measure.interval(*gain.interval)
+    return f"{gain.verdict}{by} {measure.difference(gain.difference)} (95% interval {interval})"

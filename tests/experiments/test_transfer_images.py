@@ -100,7 +100,7 @@ def test_all_methods_are_compared_on_photographs_that_none_has_seen(done):
     (study,) = results["studies"]
     assert [arm["name"] for arm in study["arms"]] == [photographs.PROBE, photographs.RANDOM, "full fine-tuning"]
     assert len(plan.test) == 27 - plan.pool.size
-    assert f"of {len(plan.test)} photographs that neither has seen" in results["verdict"]
+    assert f"of {len(plan.test)} unseen photographs" in results["verdict"]
 
 
 def test_the_probes_that_name_photographs_are_those_that_were_reported(done):

@@ -52,7 +52,7 @@ def lora(
 
     Raises:
       ValueError: a rank below 1 or above a side; a leaf of ``targets`` that is no matrix, or of which nobody can tell.
-      TypeError: a leaf that is no floating array.
+      TypeError: a leaf that is no floating array, what is no key.
 
     Reference: https://arxiv.org/abs/2106.09685, section 4.1.
 
@@ -63,6 +63,7 @@ def lora(
     >>> bool((adapted(params, adapters)["dense"]["kernel"] == params["dense"]["kernel"]).all())
     True
     """
+    hyper.random_key("key", key)
     hyper.integer("rank", rank, at_least=1)
     rules = check_layouts(layouts)
     names, leaves = tree.names(params), jax.tree.leaves(params)

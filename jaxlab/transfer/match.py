@@ -138,7 +138,7 @@ def _checked(rule: Any) -> tuple[re.Pattern[str], str | None, tuple[int, ...] | 
     pattern, replacement, axes = rule[0], rule[1], rule[2] if len(rule) == 3 else None
     if not isinstance(replacement, str | None):
         raise TypeError(f"rules: {rule!r} leads to {replacement!r}: {accepted}")
-    if axes is not None and (not isinstance(axes, list | tuple) or sorted(axes) != list(range(len(axes)))):
+    if axes is not None and (not isinstance(axes, list | tuple) or {*axes} != {*range(len(axes))}):
         raise ValueError(f"rules: {rule!r} has the axes {axes!r}: accepted is each of 0 to n - 1 once, as in (1, 0)")
     try:
         return re.compile(pattern), replacement, None if axes is None else tuple(axes)

@@ -176,6 +176,8 @@ def test_a_task_of_a_population():
 def test_what_cannot_be_adapted_is_refused(params, arguments, error, message):
     with pytest.raises(error, match=message):
         lora(params, jax.random.key(0), **arguments)
+    with pytest.raises(TypeError, match="key = 0: accepted is one key, such as"):
+        lora(params, 0, 1)
 
 
 def test_adapters_of_another_model_are_refused():

@@ -183,6 +183,7 @@ def test_the_report_is_a_table():
         ([("a", r"\1")], ValueError, "invalid group reference"),
         ([("a", r"\g<x>")], ValueError, "unknown group name"),
         ([("a", "a", (0, 2))], ValueError, "accepted is each of 0 to n - 1 once"),
+        ([("a", "a", ("0", 1))], ValueError, r"has the axes \('0', 1\): accepted is each of 0 to n - 1 once"),
         ([("a", "a", (1, 0))], ValueError, r"axes = \(1, 0\) for 'a' of shape \(2,\)"),
         ([("b", "a")], ValueError, "'a' and 'b' both lead to parameter 'a'"),
     ],

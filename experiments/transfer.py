@@ -18,7 +18,7 @@ experiments.photographs writes one), and of EfficientNet-Lite0 with ImageNet's w
 features worth, against one on the same network at random weights? The methods are "linear probe", its control
 "random weights", "frozen base", a head with a hidden layer, and on demand all that train the network itself. The former
 take features that are computed once, two minutes in all; the latter need a GPU: at 224 x 224 a step of 25 photographs
-takes about two seconds on two CPU cores, so each method at each budget takes more than five hours.
+takes up to eight seconds on two busy CPU cores, and each method takes 10,000 of them at each budget: most of a day.
 
 Writes results.json, report.html, the plots and the base. On two CPU cores it takes about eight minutes.
 """

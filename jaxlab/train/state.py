@@ -49,7 +49,8 @@ class TrainState(NamedTuple):
         their dtype, None for the others; without it None.
       loss_scale: what the loss is multiplied with, where the policy says so; otherwise None.
       frozen: the parameters that stay as they are, likewise with None in the places of the others; or None. The loss
-        sees the whole tree (:func:`whole_params`), the optimizer those alone that are trained.
+        sees the whole tree (:func:`whole_params`), the optimizer those alone that are trained. They are saved and
+        restored with the state.
     """
 
     step: Int32[Array, ""]

@@ -263,7 +263,8 @@ class Page:
         return {"title": "The photographs", "text": text, "tables": tables, "charts": []}
 
     def _base(self) -> Section:
-        text = [f"{self.network} with {self.base.source}; the statistics of its normalisation are frozen."]
+        frozen = "the statistics of its normalisation are frozen (from scratch at 0 and 1, a handicap)"
+        text = [f"{self.network} with {self.base.source}; {frozen}."]
         tables: list[Table] = []
         if self.sights:
             text.append("What it sees, by its own last layer, in the two photographs that scikit-learn brings:")

@@ -20,7 +20,8 @@ features worth, against one on the same network at random weights? The methods a
 take features that are computed once, two minutes in all; the latter need a GPU: at 224 x 224 a step of 25 photographs
 takes up to eight seconds on two busy CPU cores, and each method takes 10,000 of them at each budget: most of a day.
 
-Writes results.json, report.html, the plots and the base. On two CPU cores it takes about eight minutes.
+Writes results.json, report.html, the plots and the base. On two CPU cores that had other work it took twelve minutes
+(``benchmarks/results/cpu-2-cores/transfer.json``).
 """
 
 import dataclasses

@@ -55,7 +55,7 @@ class Config:
     """More of them choose, never trained on."""
     steps: int = 1_000
     """Of every run with few labels: in fewer, the network has no time to learn them by heart, and little is gained."""
-    all_steps: int = 1_000
+    all_steps: int = 4_000
     """Of every run with all labels; 0 leaves these out."""
     selection_seeds: int = 2
     """Seeds that each trial is made with; with all labels one."""

@@ -21,7 +21,7 @@ from experiments.augmentation_arms import (
 )
 from jaxlab import augment, report, verdict
 from jaxlab.report.picture import encoded
-from jaxlab.report.reading import as_comparison, between, measure_of, points_of, steps_of, tuning_of
+from jaxlab.report.reading import measure_of, points_of, steps_of, tuning_of
 from jaxlab.report.sections import Chart, Number, Picture, Section, Series, Table
 from jaxlab.verdict.measure import enumerate_words
 
@@ -54,9 +54,10 @@ def picture_of(pool: PyTree, operations: Sequence[str]) -> Picture:
 
 
 def against_none(found: report.Study) -> dict[str, verdict.Comparison]:
-    """Every arm's comparison with no augmentation, from the arm's side."""
-    pairs = {arm["name"]: between(found, arm["name"], NONE) for arm in found["arms"]}
-    return {name: as_comparison(pair) for name, pair in pairs.items() if pair is not None}
+    """Every arm's comparison with no augmentation: the page's questions, and Holm's correction is over these alone."""
+    scores = {arm["name"]: arm["report"]["test"] for arm in found["arms"]}
+    pairs = verdict.comparisons(scores, found["task"]["higher_is_better"], found["margin"], baseline=NONE)
+    return {pair.a: pair for pair in pairs}
 
 
 def in_words(strengths: Mapping[str, float]) -> str:
@@ -182,7 +183,7 @@ def _arms(alone: report.Study, found: report.Study) -> Table:
     rows = [_arm(found if name in (NONE, RECIPE_ARM, TEXTBOOK) else alone, name, pairs.get(name)) for name in names]
     return {
         "title": f"{_labels(found)}: operations alone, the largest gain on validation data first; then together. "
-        "Against none: mean difference over shared seeds, 95% interval.",
+        "Against none: mean difference over shared seeds, 95% interval; verdicts are corrected (Holm) over the arms.",
         "columns": ["Arm", "Chosen", "Validation", "Test", "Against none", "Verdict"],
         "rows": rows,
     }

@@ -15,6 +15,7 @@ PURPOSES = {
     "text": "tokens other than bytes",
     "tensorboard": "curves in TensorBoard",
     "notebook": "running experiments/colab.ipynb without Colab",
+    "vision": "ImageNet weights of EfficientNet-Lite0",
     "privacy": "the epsilon that differential privacy has spent",
 }
 """What each extra is for. The extra tpu is apart: it is for an environment of its own."""

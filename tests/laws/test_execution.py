@@ -15,8 +15,8 @@ from jaxlab.schedules.learning_rate import LearningRateState
 
 every = stand_trial(DISTINCT)
 
-# RAdam's first five steps are plain momentum.
-GRADIENTS = [subjects.gradients(seed) for seed in range(7)]
+# RAdam's first five steps are plain momentum; of two measurements, four steps apart, the second is after eight.
+GRADIENTS = [subjects.gradients(seed) for seed in range(8)]
 
 
 @every

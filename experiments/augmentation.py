@@ -64,7 +64,7 @@ class Config:
     seed: int = 0
     """Another seed, another study: all seeds follow from it."""
     preview: bool = False
-    """Write the picture of the operations, and nothing else."""
+    """Write the picture of the operations, of all that there are where none are named, and nothing else."""
     out: Path | None = None
     """Where to write; by default runs/augmentation/<time>."""
 
@@ -112,7 +112,8 @@ def run(plan: Plan) -> None:
     """Tries operations alone, then together, then with all labels; times a step; writes the page."""
     console, began, config = Console(), time.perf_counter(), plan.config
     plan.out.mkdir(parents=True, exist_ok=True)
-    picture = augmentation_page.picture_of(plan.data[0], config.operations)
+    every_one = config.preview and config.operations == OPERATIONS
+    picture = augmentation_page.picture_of(plan.data[0], augment.names() if every_one else config.operations)
     if config.preview:
         console.print(f"{report.write_picture(picture, plan.out)}")
         return

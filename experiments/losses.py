@@ -34,8 +34,7 @@ from experiments.losses_page import Centre, Ends
 from jaxlab import losses, report, tasks
 from jaxlab.core import hyper
 from jaxlab.optimizers import Recipe
-from jaxlab.sweep import run_population, seed_keys, use_every_core
-from jaxlab.sweep.protocol import places_of
+from jaxlab.sweep import use_every_core
 from jaxlab.train.stopwatch import Stopwatch
 
 RECIPE = Recipe("adam", "cosine")
@@ -184,18 +183,7 @@ def run(plan: Plan) -> None:
 
 def ends_of(arm: study.Arm, found: report.Study, protocol: study.Protocol) -> Ends:
     """The lines that the report's runs ended with: the same runs again, in the program that they had."""
-    entry = next(entry for entry in found["arms"] if entry["name"] == arm.name)
-    history = run_population(
-        arm.task,
-        arm.build,
-        entry["hyperparams"],
-        seed_keys(protocol.report),
-        steps=arm.steps,
-        eval_every=arm.steps // EVALUATIONS,
-        batch_size=arm.batch_size,
-        capacity=places_of(arm, protocol)[1],
-        test=True,
-    )
+    history = study.reported_again(arm, found, protocol)
     layer = history.states.params["dense_0"]
     slope, intercept = (np.asarray(layer[part], np.float64).reshape(-1) for part in ("kernel", "bias"))
     return Ends(slope, intercept, np.asarray(history.test["mse"], np.float64))

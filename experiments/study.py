@@ -12,8 +12,22 @@ from rich.table import Table
 
 from experiments import measures
 from jaxlab import report, verdict
-from jaxlab.sweep import Arm, Outcome, Protocol, Storage, Tuning, protocol_of, recipe_arm, run_arms, step_cost
+from jaxlab.sweep import (
+    Arm,
+    History,
+    Outcome,
+    Protocol,
+    Storage,
+    Tuning,
+    protocol_of,
+    recipe_arm,
+    run_arms,
+    run_population,
+    seed_keys,
+    step_cost,
+)
 from jaxlab.sweep.outcome import Cost
+from jaxlab.sweep.protocol import places_of
 from jaxlab.verdict.measure import enumerate_few
 
 __all__ = [
@@ -24,6 +38,7 @@ __all__ = [
     "progress_bar",
     "protocol_of",
     "recipe_arm",
+    "reported_again",
     "run",
     "table_of",
 ]
@@ -83,6 +98,23 @@ def run(
         },
     }
     return cast("report.Study", found)
+
+
+def reported_again(arm: Arm, found: report.Study, protocol: Protocol) -> History:
+    """The report's runs of an arm once more, in the program that they had: for what a study does not keep of them."""
+    entry = next(entry for entry in found["arms"] if entry["name"] == arm.name)
+    return run_population(
+        arm.task,
+        arm.build,
+        entry["hyperparams"],
+        seed_keys(protocol.report),
+        steps=arm.steps,
+        eval_every=max(1, arm.steps // protocol.evaluations),
+        batch_size=arm.batch_size,
+        test=True,
+        layout=protocol.layout,
+        capacity=places_of(arm, protocol)[1],
+    )
 
 
 def _not_tuned(outcomes: Sequence[Outcome]) -> str:

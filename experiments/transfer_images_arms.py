@@ -18,8 +18,6 @@ from experiments.transfer_subject import Rows, Subject
 from jaxlab import report, tasks
 from jaxlab.images import Images
 from jaxlab.models import MLP, pure
-from jaxlab.sweep import run_population, seed_keys
-from jaxlab.sweep.protocol import places_of
 
 Part = dict[str, Array]
 EVALUATIONS = 2
@@ -104,19 +102,7 @@ def arm_of(name: str, subject: Subject, budget: int, steps: int) -> study.Arm:
 
 def named_by(arm: study.Arm, found: report.Study, protocol: study.Protocol) -> Int[np.ndarray, "seeds n"]:
     """The classes that the report's probes name on the test: the same runs again, in the program that they had."""
-    entry = next(entry for entry in found["arms"] if entry["name"] == arm.name)
-    history = run_population(
-        arm.task,
-        arm.build,
-        entry["hyperparams"],
-        seed_keys(protocol.report),
-        steps=arm.steps,
-        eval_every=arm.steps // EVALUATIONS,
-        batch_size=arm.batch_size,
-        capacity=places_of(arm, protocol)[1],
-        layout=protocol.layout,
-        test=True,
-    )
+    history = study.reported_again(arm, found, protocol)
     loss: Any = arm.task.loss
     inputs = arm.task.test[loss.part][:, 0]
     return np.asarray(jax.vmap(loss.apply, (0, None))(history.states.params, inputs).argmax(-1))
